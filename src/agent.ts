@@ -1,0 +1,244 @@
+import { backendMismatch, chooseBackend, readHints } from './kernel/backend.ts'
+import { cleanUp } from './kernel/cleanup.ts'
+import { ConnectionCutter } from './kernel/cut.ts'
+import { KernelDriver } from './kernel/driver.ts'
+import { KernelMonitor } from './kernel/monitor.ts'
+import { systemProcesses } from './kernel/process.ts'
+import { HOOKS } from './render/hooks.ts'
+import { cutSetName } from './render/sets.ts'
+import { type AgentDoors, openDoors } from './runtime/agent-doors.ts'
+import { AgentLife } from './runtime/agent-life.ts'
+import { agentStatus, newNotes } from './runtime/agent-status.ts'
+import { systemClock } from './runtime/clock.ts'
+import { ConnectionScan } from './runtime/connection-scan.ts'
+import { Enforcement } from './runtime/enforcement.ts'
+import { explain } from './runtime/explain.ts'
+import { Health } from './runtime/health.ts'
+import { reportState } from './runtime/kernel-metrics.ts'
+import { LiveSettings } from './runtime/live-settings.ts'
+import { createLog, logOptions, standardOutput } from './runtime/log.ts'
+import { createMetrics } from './runtime/metrics.ts'
+import { nodeAddresses } from './runtime/node-addresses.ts'
+import { createNotifier } from './runtime/notify.ts'
+import { readHostTraits, renderOptions } from './runtime/render-options.ts'
+import { resolveSettings, type SettingSources } from './runtime/settings.ts'
+import { Closers, onShutdown } from './runtime/shutdown.ts'
+import { openSource } from './runtime/source-choice.ts'
+import { stageNamed, stageText } from './runtime/stage-text.ts'
+import { StatusKeys } from './runtime/status-keys.ts'
+import { Watchdog } from './runtime/watchdog.ts'
+
+/** An apply that stands still for so long counts as stuck; a lock held by others is shorter than that. */
+const STUCK_MS = 120_000
+/** How often that is looked at where systemd does not ask for it. */
+const BEAT_MS = 10_000
+
+/**
+ * The agent, put together. The one place that knows all parts:
+ *
+ *     etcd ──┐ EtcdSource     AgentLife                Enforcement
+ *            ├────> events ─> ready gate ─> ModelTree ─> PolicyEngine ─> Renderer ─> KernelDriver ─> iptables-restore
+ *     files ─┘ FilesSource    pace, settings                 │                           │    └────> ipset
+ *                                                            └── enforced ─> ConnectionScan ─> conntrack, cut sets
+ *     KernelMonitor: foreign commits ─> KernelDriver         AgentDoors: socket, health, metrics, status.json
+ *
+ * Runs until SIGTERM or SIGINT; resolves with the exit code. The rules stand then, unless `cleanupOnExit`.
+ * `readSources` gives flags, environment and file as they are now; SIGHUP asks again.
+ * Throws CONFIG_INVALID, PREREQUISITE_MISSING, KERNEL_UNREADABLE before anything runs.
+ */
+export async function runAgent(readSources: () => Promise<SettingSources>): Promise<number> {
+  const sources = await readSources()
+  const { settings } = resolveSettings(sources)
+  const clock = systemClock
+  const page = createMetrics()
+  const { metrics } = page
+  const log = createLog(logOptions(settings, process.stdout, process.env), standardOutput(), level => {
+    if (level >= 50) metrics.log_errors.inc()
+  })
+  const live = new LiveSettings(sources, log)
+  const processes = systemProcesses()
+  const closers = new Closers()
+  closers.add('metrics', () => page.close())
+  closers.add('processes', () => processes.stopAll())
+  // A SIGHUP may come before there is anything that could take new settings.
+  let begin = () => {}
+  const begun = new Promise<void>(resolve => {
+    begin = resolve
+  })
+  const shutdown = onShutdown(process, {
+    reload: () =>
+      void begun
+        .then(() => live.reload(readSources))
+        .then(() => life.settingsChanged())
+        .catch(err => log.error({ err, component: 'settings' }, 'the settings cannot be taken')),
+    force: signal => process.exit(signal === 'SIGINT' ? 130 : 143),
+  })
+  closers.add('signals', () => shutdown.dispose())
+
+  const [traits, choice] = await Promise.all([readHostTraits(), chooseBackend(processes, settings.backend)])
+  // The driver announces its commits to the monitor, which tells the driver of everybody else's.
+  let monitor: KernelMonitor | null = null
+  const driver = new KernelDriver({
+    processes,
+    backend: choice.backend,
+    hooks: HOOKS,
+    maxElements: settings.maxSetSize,
+    announce: (family, table, chains) => monitor?.expect(family, table, chains) ?? (() => {}),
+    onWaiting: (family, ms) => {
+      if (ms !== null) log.warn({ component: 'kernel', family, ms }, 'another program holds the xtables lock')
+    },
+  })
+  closers.add('kernel', () => driver.close())
+  if (choice.backend === 'nft' && settings.driftMonitor) {
+    monitor = new KernelMonitor({
+      processes,
+      counters: driver.counters,
+      onForeign: places => life.repaired(driver.recheck(places)),
+      onGap: () => life.repaired(driver.resync()),
+    })
+    closers.add('monitor', () => monitor?.stop())
+  }
+
+  const enforcement: Enforcement = new Enforcement({
+    host: settings.hostName,
+    render: renderOptions(settings, traits),
+    driver,
+    clock,
+    log,
+    metrics,
+    enforced: (addresses, moved) => scan?.look(addresses, moved),
+  })
+  const { engine } = enforcement
+  const scan: ConnectionScan | null = settings.cut
+    ? new ConnectionScan({
+        cutter: new ConnectionCutter({
+          processes,
+          ipset: driver.ipset,
+          counters: driver.counters,
+          sets: { 4: cutSetName(4), 6: cutSetName(6) },
+          timeoutSeconds: settings.cutTimeout / 1000,
+          cutFirst: on => enforcement.cutFirst(on),
+        }),
+        view: engine,
+        judge: () => live.now,
+        nodeAddresses,
+        clock,
+        done: report => life.scanned(report),
+        failed: error => life.scanFailed(error),
+      })
+    : null
+  closers.add('connection scan', () => scan?.stop())
+
+  const source = await openSource(settings, problems => {
+    notes.warnings.delete('files')
+    if (problems.length > 0) notes.warnings.set('files', problems.join('; '))
+    for (const problem of problems) log.warn({ component: 'source' }, problem)
+  })
+  closers.add('source', () => source.close())
+  const statusKeys = new StatusKeys(source.statusStore, settings, () => live.now, log)
+  closers.add('status keys', () => statusKeys.stop())
+  let doors: AgentDoors | null = null
+  const health = new Health(clock)
+  const watchdog = new Watchdog(clock, STUCK_MS)
+  const notifier = createNotifier(process.env, (file, args) => processes.run(file, args, { timeoutMs: 5000 }))
+  const notes = newNotes(settings.hostName, source.watch.name)
+  const status = () => agentStatus(notes, enforcement, driver, health)
+  const life: AgentLife = new AgentLife({
+    live,
+    source,
+    traits,
+    enforcement,
+    driver,
+    log,
+    metrics,
+    clock,
+    health,
+    watchdog,
+    notifier,
+    notes,
+    changed(enforced) {
+      doors?.statusChanged()
+      metrics.ready.set(health.answer('readiness').healthy ? 1 : 0)
+      if (enforced && enforcement.inSync) statusKeys.enforced(engine, () => status().endpoints)
+    },
+  })
+  closers.add('life', () => life.stop())
+  begin()
+
+  try {
+    doors = await openDoors(
+      settings,
+      {
+        status,
+        explain: question => {
+          const node = {
+            host: settings.hostName,
+            view: engine,
+            settings: live.now,
+            addresses: [...nodeAddresses()],
+          }
+          return explain(question, {
+            ...node,
+            addressesOf: id => engine.addressesOf(id),
+            revision: enforcement.enforcedRevision,
+          })
+        },
+        render: stage =>
+          stageText(stageNamed(stage), () => engine.whole(), renderOptions(live.now, life.traits)),
+      },
+      health,
+      {
+        ...page,
+        text() {
+          reportState(metrics, driver, enforcement)
+          return page.text()
+        },
+      },
+      log,
+    )
+    closers.add('doors', () => doors?.close())
+    // The store is asked while the kernel is read; nothing is written before the gate stands.
+    const watching = source.watch.run(event => life.take(event), shutdown.signal)
+    watching.catch(() => {})
+    // The monitor before the first read, so that nothing falls between the two.
+    await monitor?.start()
+    await driver.open()
+    await enforcement.gate()
+    life.begin()
+    metrics.build_info.set({ version: status().version, backend: choice.backend }, 1)
+    statusKeys.start()
+    beat(notifier.watchdogEvery ?? BEAT_MS)
+    await notifier.ready(`waiting for the store: ${source.watch.name}`)
+    log.info(
+      { component: 'agent', backend: choice.backend, because: choice.because, host: settings.hostName },
+      'started',
+    )
+    notes.mismatch = backendMismatch(choice.backend, await readHints(processes))
+    if (notes.mismatch !== null) log.warn({ component: 'kernel' }, notes.mismatch)
+    await watching
+    await notifier.stopping()
+    log.info(
+      { component: 'agent', reason: shutdown.signal.reason, cleanup: live.now.cleanupOnExit },
+      'stopping',
+    )
+  } finally {
+    shutdown.request('ended')
+    await closers.closeAll((component, err) => log.error({ err, component }, 'could not be closed'))
+  }
+  if (live.now.cleanupOnExit) await cleanUp(systemProcesses(), { dryRun: false })
+  return 0
+
+  /** Looks after what stands still; systemd hears of us while nothing does. */
+  function beat(every: number): void {
+    const timer = setInterval(() => {
+      const stuck = watchdog.stuck()
+      health.report('progress', stuck)
+      if (settings.bridges.length > 0)
+        void readHostTraits().then(now => {
+          life.traits = now
+        })
+      if (stuck === null) void notifier.watchdog()
+    }, every)
+    closers.add('watchdog', () => clearInterval(timer))
+  }
+}

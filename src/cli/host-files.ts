@@ -1,0 +1,26 @@
+import { access, constants, readFile } from 'node:fs/promises'
+
+/** The files of the host that a check reads. */
+export interface HostFiles {
+  /** null when it is absent or may not be read. */
+  text(path: string): Promise<string | null>
+  writable(path: string): Promise<boolean>
+}
+
+export const hostFiles: HostFiles = {
+  async text(path) {
+    try {
+      return await readFile(path, 'utf8')
+    } catch {
+      return null
+    }
+  },
+  async writable(path) {
+    try {
+      await access(path, constants.W_OK)
+      return true
+    } catch {
+      return false
+    }
+  },
+}

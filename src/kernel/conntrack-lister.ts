@@ -1,0 +1,96 @@
+import { PodfenceError } from '../errors.ts'
+import { type ConntrackEntry, parseEntry } from './conntrack.ts'
+import type { Child, Processes } from './process.ts'
+
+/** How long one family's list may take before the tool counts as hung. */
+const PATIENCE_MS = 60_000
+
+/**
+ * Lists a family for each line it reads. What the tool has to say beside its list comes after it, in the
+ * line that ends it. A list is a process of its own, but a small one's child: the agent's memory makes its own
+ * spawns stop the event loop for milliseconds, and a list follows every enforced change.
+ */
+const PROGRAM =
+  'set -f; exec 3>&1; while read -r family; do said=$(conntrack -L -f "$family" 2>&1 >&3); echo podf-end $? $said; done'
+
+interface Listing {
+  readonly visit: (entry: ConntrackEntry) => void
+  readonly settle: (error: PodfenceError | null) => void
+}
+
+/** Reads the connection tracking table through one long-lived helper, which is started when it is first needed. */
+export class ConntrackLister {
+  readonly #processes: Pick<Processes, 'start'>
+  #child: Child | null = null
+  #listing: Listing | null = null
+  #queue: Promise<unknown> = Promise.resolve()
+
+  constructor(processes: Pick<Processes, 'start'>) {
+    this.#processes = processes
+  }
+
+  /** Visits every entry of both families. One call at a time. Throws PREREQUISITE_MISSING, KERNEL_UNREADABLE. */
+  list(visit: (entry: ConntrackEntry) => void): Promise<void> {
+    // Without a family, conntrack-tools before 1.4.7 (and the manual of all) list IPv4 alone.
+    const turn = this.#queue.then(async () => {
+      for (const family of ['ipv4', 'ipv6']) await this.#family(family, visit)
+    })
+    this.#queue = turn.catch(() => {})
+    return turn
+  }
+
+  #family(family: string, visit: Listing['visit']): Promise<void> {
+    const child = this.#child ?? this.#start()
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#child = null
+        child.kill()
+        this.#listing?.settle(unreadable('it did not end in time'))
+      }, PATIENCE_MS)
+      this.#listing = {
+        visit,
+        settle: error => {
+          clearTimeout(timer)
+          this.#listing = null
+          if (error === null) resolve()
+          else reject(error)
+        },
+      }
+      child.write(`${family}\n`)
+    })
+  }
+
+  #start(): Child {
+    const child: Child = this.#processes.start('sh', ['-c', PROGRAM], {
+      onLine: line => {
+        if (this.#child === child) this.#heard(line)
+      },
+    })
+    this.#child = child
+    child.ended.then(() => {
+      if (this.#child !== child) return
+      this.#child = null
+      this.#listing?.settle(unreadable('the process that lists it ended'))
+    })
+    return child
+  }
+
+  #heard(line: string): void {
+    const listing = this.#listing
+    if (listing === null) return
+    if (line.startsWith('podf-end ')) {
+      const [, code = '', ...said] = line.split(' ')
+      if (code === '0') listing.settle(null)
+      else if (code === '127')
+        listing.settle(new PodfenceError('PREREQUISITE_MISSING', 'there is no program conntrack'))
+      else listing.settle(unreadable(said.join(' ')))
+      return
+    }
+    const entry = parseEntry(line)
+    if (entry !== null) listing.visit(entry)
+  }
+}
+
+function unreadable(why: string): PodfenceError {
+  return new PodfenceError('KERNEL_UNREADABLE', `conntrack: ${why}`)
+}

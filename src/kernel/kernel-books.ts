@@ -1,0 +1,125 @@
+import { FAMILIES, type Family } from '../model/values.ts'
+import type { Table } from '../render/kernel-delta.ts'
+import type { Guard } from './chain-book.ts'
+import type { FamilyTables } from './family-tables.ts'
+import { type ChainPlace, PARENTS, TABLES } from './own-names.ts'
+import { type Reader, readChain, readTable, readTables, type TablePicture } from './picture.ts'
+import type { Refusal } from './report.ts'
+import type { SetBook } from './set-book.ts'
+import { readOwnSets } from './set-picture.ts'
+
+/** What a read found changed by someone else. */
+export interface Drift {
+  chains: ChainPlace[]
+  hooks: ChainPlace[]
+  /** Owners. */
+  sets: readonly string[]
+}
+
+/** From how many chains on one read of their table is cheaper than one of each. */
+const MANY = 8
+
+/** Everything of ours, desired and held: the tables of both families and the sets, and how they are read. */
+export class KernelBooks {
+  readonly sets: SetBook
+  readonly #reader: Reader
+  readonly #tables: ReadonlyMap<Family, FamilyTables>
+  /** False until the desired state is known: what is found till then is nobody's to judge. */
+  adopted = false
+
+  constructor(reader: Reader, tables: ReadonlyMap<Family, FamilyTables>, sets: SetBook) {
+    this.#reader = reader
+    this.#tables = tables
+    this.sets = sets
+  }
+
+  of(family: Family): FamilyTables {
+    const tables = this.#tables.get(family)
+    if (tables === undefined) throw new RangeError(`no family ${family}`)
+    return tables
+  }
+
+  reguard(guard: Guard): void {
+    for (const tables of this.#tables.values()) tables.reguard(guard)
+  }
+
+  retryRefused(): void {
+    this.sets.retryShort()
+    for (const [, , book] of this.#books()) book.retryRefused()
+  }
+
+  async read(): Promise<Drift> {
+    const [kernel, sets] = await Promise.all([readTables(this.#reader), readOwnSets(this.#reader)])
+    const drift: Drift = { chains: [], hooks: [], sets: [] }
+    for (const [family, tables] of kernel)
+      for (const table of TABLES) this.#observe(family, table, tables[table], drift)
+    drift.sets = this.sets.observe(sets, { adopted: this.adopted })
+    return drift
+  }
+
+  async readSets(): Promise<void> {
+    this.sets.observe(await readOwnSets(this.#reader), { adopted: this.adopted })
+  }
+
+  /** Reads only these chains: ours, or parents of our jumps. */
+  async readSome(places: readonly ChainPlace[]): Promise<Drift> {
+    const drift: Drift = { chains: [], hooks: [], sets: [] }
+    for (const [family, table] of this.#books()) {
+      const chains = places.filter(place => place.family === family && place.table === table)
+      if (chains.length > MANY) {
+        this.#observe(family, table, await readTable(this.#reader, family, table), drift)
+        continue
+      }
+      for (const place of chains) await this.#readChain(place, drift)
+    }
+    return drift
+  }
+
+  /** Reads back what was just repaired, to learn how this iptables prints it. */
+  async verify(places: readonly ChainPlace[]): Promise<void> {
+    for (const [family, table, book] of this.#books()) {
+      const mine = places.filter(place => place.family === family && place.table === table)
+      if (mine.length === 0) continue
+      const picture = await readTable(this.#reader, family, table)
+      for (const { chain } of mine) book.verify(chain, picture.get(chain) ?? null)
+    }
+  }
+
+  refused(): readonly Refusal[] {
+    return [...this.#books()].flatMap(([family, table, book]) =>
+      book.refused().map(([{ name, owner }, said]) => ({ family, table, chain: name, owner, said })),
+    )
+  }
+
+  held(): { readonly chains: number; readonly rules: number } {
+    const held = { chains: 0, rules: 0 }
+    for (const [, , book] of this.#books()) {
+      const { chains, rules } = book.held()
+      held.chains += chains
+      held.rules += rules
+    }
+    return held
+  }
+
+  *#books() {
+    for (const family of FAMILIES)
+      for (const table of TABLES) yield [family, table, this.of(family).books[table]] as const
+  }
+
+  #observe(family: Family, table: Table, picture: TablePicture, drift: Drift): void {
+    const book = this.of(family).books[table]
+    for (const { name } of book.observe(picture, this.adopted))
+      drift.chains.push({ family, table, chain: name })
+    for (const chain of book.hooks.parents(name => book.fateOf(name)))
+      drift.hooks.push({ family, table, chain })
+  }
+
+  async #readChain(place: ChainPlace, drift: Drift): Promise<void> {
+    const { family, table, chain } = place
+    const rules = await readChain(this.#reader, family, table, chain)
+    const book = this.of(family).books[table]
+    if (PARENTS[table].includes(chain)) {
+      if (book.hooks.observeParent(chain, rules ?? [])) drift.hooks.push(place)
+    } else if (book.observeChain(chain, rules)) drift.chains.push(place)
+  }
+}

@@ -1,0 +1,97 @@
+import { PodfenceError } from '../errors.ts'
+import { type AgentAnswers, agentRoutes } from './agent-routes.ts'
+import { serveAgentSocket } from './agent-socket.ts'
+import type { Health } from './health.ts'
+import { healthRoutes, metricsRoutes } from './health-routes.ts'
+import { listenHttp } from './http.ts'
+import type { Logger } from './log.ts'
+import type { MetricsPage } from './metrics.ts'
+import type { Settings } from './setting-table.ts'
+import { writeStatusFile } from './status.ts'
+
+/** Through which others see the agent: its socket, the health and metrics ports, status.json. */
+export interface AgentDoors {
+  /** status.json is out of date; it is written soon, at most once a second. */
+  statusChanged(): void
+  close(): Promise<void>
+}
+
+/** At most so often is status.json written. */
+const STATUS_REST_MS = 1000
+/** After so long a door that could not be opened, or a file that could not be written, is tried again. */
+const RETRY_MS = 5000
+
+/**
+ * Opens the doors. A port that is taken or a directory that cannot be written is told, tried again and meanwhile done
+ * without: the firewall matters more. Throws CONFIG_INVALID when another agent lives in this run directory.
+ */
+export async function openDoors(
+  settings: Settings,
+  answers: AgentAnswers,
+  health: Health,
+  page: MetricsPage,
+  log: Logger,
+): Promise<AgentDoors> {
+  let closed = false
+  const opened: { close(): unknown }[] = []
+  const retries = new Set<NodeJS.Timeout>()
+  const open = async (what: string, door: () => Promise<{ close(): unknown }>, first = true) => {
+    try {
+      const served = await door()
+      opened.push(served)
+      if (closed) await served.close()
+      else if (!first) log.info({ component: 'agent' }, `${what} is served now`)
+    } catch (err) {
+      if (first && door === socket && err instanceof PodfenceError) throw err
+      if (first) log.error({ err, component: 'agent' }, `${what} cannot be served`)
+      if (closed) return
+      const retry = setTimeout(() => {
+        retries.delete(retry)
+        void open(what, door, false)
+      }, RETRY_MS)
+      retries.add(retry)
+    }
+  }
+  const socket = () => serveAgentSocket(settings.runDir, agentRoutes(answers))
+  await open('the socket', socket)
+  const { healthAddress, metricsAddress } = settings
+  if (healthAddress !== null)
+    await open('health', () => listenHttp('health', healthAddress, healthRoutes(health)))
+  if (metricsAddress !== null)
+    await open('metrics', () => listenHttp('metrics', metricsAddress, metricsRoutes(page)))
+
+  let timer: NodeJS.Timeout | null = null
+  let writing: Promise<void> = Promise.resolve()
+  let failed = false
+  const writeIn = (ms: number) => {
+    if (closed) return
+    timer ??= setTimeout(() => {
+      timer = null
+      void write()
+    }, ms)
+  }
+  const write = () => {
+    writing = writeStatusFile(settings.runDir, answers.status()).then(
+      () => {
+        failed = false
+      },
+      err => {
+        if (!failed) log.warn({ err, component: 'agent' }, 'status.json cannot be written')
+        failed = true
+        writeIn(RETRY_MS)
+      },
+    )
+    return writing
+  }
+  return {
+    statusChanged: () => writeIn(STATUS_REST_MS),
+    async close() {
+      closed = true
+      if (timer !== null) clearTimeout(timer)
+      for (const retry of retries) clearTimeout(retry)
+      await writing
+      await write()
+      for (const door of opened) await door.close()
+    },
+  }
+}

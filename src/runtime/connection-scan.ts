@@ -1,0 +1,104 @@
+import type { Flow } from '../kernel/conntrack.ts'
+import type { ConnectionCutter, CutReport } from '../kernel/cut.ts'
+import { type JudgeOptions, permits } from '../policy/verdict.ts'
+import type { PolicyView } from '../policy/view.ts'
+import type { Clock } from './clock.ts'
+import { Pace } from './pace.ts'
+
+export interface ConnectionScanOptions {
+  readonly cutter: Pick<ConnectionCutter, 'cutForbidden' | 'reopen'>
+  readonly view: PolicyView
+  /** The settings that hold now. */
+  readonly judge: () => Pick<JudgeOptions, 'nodeToWorkload' | 'workloadToNode'>
+  readonly clock: Clock
+  /** Addresses of this node, canonical; asked before each scan. */
+  readonly nodeAddresses: () => ReadonlySet<string>
+  readonly done: (report: CutReport) => void
+  readonly failed: (error: unknown) => void
+}
+
+/** Rest between two scans, so that a storm of changes costs a few scans a second, and each is cut within one. */
+const REST_MS = 250
+
+/**
+ * Judges open connections after each enforced change and has the forbidden ones cut. Off the hot path: the
+ * first change is looked at when it is enforced, those that come meanwhile together after a rest.
+ */
+export class ConnectionScan {
+  readonly #options: ConnectionScanOptions
+  readonly #pace: Pace
+  /** Addresses whose connections are to be judged; null: every local endpoint's. */
+  #addresses: Set<string> | null = new Set()
+  /** Addresses that a local endpoint got or lost: what is open with them was somebody else's and ends. */
+  #moved = new Set<string>()
+
+  constructor(options: ConnectionScanOptions) {
+    this.#options = options
+    this.#pace = new Pace({
+      step: () => this.#scan(),
+      clock: options.clock,
+      firstPause: 200,
+      longestPause: 10_000,
+      slowTimer: () => 0,
+      failed: options.failed,
+    })
+  }
+
+  /** Verdicts about these addresses may have changed (null: about any), and these got or lost an owner here. */
+  look(addresses: ReadonlySet<string> | null, moved: ReadonlySet<string>): void {
+    if (addresses?.size === 0 && moved.size === 0) return
+    if (addresses === null) this.#addresses = null
+    for (const address of addresses ?? []) this.#addresses?.add(address)
+    for (const address of moved) this.#moved.add(address)
+    this.#reopen().catch(this.#options.failed)
+    this.#pace.poke()
+  }
+
+  stop(): Promise<void> {
+    return this.#pace.stop()
+  }
+
+  /** At once and beside a scan under way, which may take its time. */
+  async #reopen(): Promise<void> {
+    const { cutter, nodeAddresses } = this.#options
+    let node: ReadonlySet<string> | undefined
+    await cutter.reopen(flow => {
+      node ??= nodeAddresses()
+      return this.#verdict(flow, null, node)
+    })
+  }
+
+  async #scan(): Promise<void> {
+    const { cutter, nodeAddresses, done, clock } = this.#options
+    const [addresses, moved, node] = [this.#addresses, this.#moved, nodeAddresses()]
+    this.#addresses = new Set()
+    this.#moved = new Set()
+    const judge = (flow: Flow) => {
+      const verdict = this.#verdict(flow, addresses, node)
+      return verdict !== 'deny' && (moved.has(flow.source) || moved.has(flow.destination)) ? 'end' : verdict
+    }
+    try {
+      done(await cutter.cutForbidden(judge))
+    } catch (error) {
+      if (addresses === null) this.#addresses = null
+      else for (const address of addresses) this.#addresses?.add(address)
+      for (const address of moved) this.#moved.add(address)
+      throw error
+    }
+    await new Promise<void>(resolve => clock.after(REST_MS, resolve))
+  }
+
+  #verdict(
+    flow: Flow,
+    addresses: ReadonlySet<string> | null,
+    node: ReadonlySet<string>,
+  ): 'allow' | 'deny' | 'not ours' {
+    const { source, destination } = flow
+    if (addresses !== null && !addresses.has(source) && !addresses.has(destination)) return 'not ours'
+    const { view, judge } = this.#options
+    if (view.localByAddress(source).length === 0 && view.localByAddress(destination).length === 0)
+      return 'not ours'
+    const path = node.has(source) ? 'from-node' : node.has(destination) ? 'to-node' : 'forward'
+    return permits(view, { ...flow, path }, judge()) ? 'allow' : 'deny'
+  }
+}

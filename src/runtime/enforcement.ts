@@ -1,0 +1,249 @@
+import type { KernelDriver } from '../kernel/driver.ts'
+import type { Repaired } from '../kernel/report.ts'
+import { ModelTree } from '../model/tree.ts'
+import { FAMILIES, type ModelChange, type Rejection } from '../model/values.ts'
+import { memberOf } from '../policy/address-set.ts'
+import { PolicyEngine } from '../policy/engine.ts'
+import type { Interests } from '../policy/interests.ts'
+import type { PolicyDelta, SetId } from '../policy/outcome.ts'
+import { addressOwners, movedAddresses } from '../render/address-owners.ts'
+import type { KernelDelta } from '../render/kernel-delta.ts'
+import type { RenderOptions } from '../render/options.ts'
+import { Renderer } from '../render/renderer.ts'
+import type { SourceEvent } from '../source/event.ts'
+import type { Clock } from './clock.ts'
+import type { Logger } from './log.ts'
+import type { Metrics } from './metrics.ts'
+
+export interface EnforcementOptions {
+  readonly host: string
+  readonly render: RenderOptions
+  readonly driver: KernelDriver
+  readonly clock: Clock
+  readonly log: Logger
+  readonly metrics: Metrics
+  /**
+   * Hears, once a change is enforced, of which addresses the verdicts may have changed (null: of any), and which
+   * have got or lost an owner on this node.
+   */
+  readonly enforced: (addresses: ReadonlySet<string> | null, moved: ReadonlySet<string>) => void
+}
+
+/**
+ * The flow from an event of the source to acknowledged rules:
+ *
+ *     take(event) ── ModelTree ── PolicyEngine          at once, as the event comes
+ *     step()      ── Renderer ── KernelDriver           when the pace says so
+ *
+ * Before the first snapshot the kernel's rules of ours stand as they are; where there are none, the gate
+ * closes what is a workload's.
+ */
+export class Enforcement {
+  readonly engine: PolicyEngine
+  readonly tree = new ModelTree()
+  readonly config = new Map<string, string>()
+  /** How often `config` was written to, so that nothing else makes anybody read it again. */
+  configChanges = 0
+  readonly hostEndpoints = new Set<string>()
+  readonly #options: EnforcementOptions
+  #render: RenderOptions
+  #renderer: Renderer
+  readonly #toldRejections = new WeakSet<Rejection>()
+  #inSync = false
+  /** The kernel was brought to the whole state once with the present renderer. */
+  #adopted = false
+  #revision: string | null = null
+  #enforcedRevision: string | null = null
+  /** Addresses whose verdicts changed by what is not yet acknowledged; null: any. */
+  #touched: Set<string> | null = null
+  #moved = new Set<string>()
+  /** Who owned which address before a full apply that is not yet acknowledged. */
+  #formerOwners: ReadonlyMap<string, string> | null = null
+  /** When the oldest change that is not yet enforced came, in the clock's ms. */
+  #waitingSince: number | null = null
+
+  constructor(options: EnforcementOptions) {
+    this.#options = options
+    this.engine = new PolicyEngine(options.host)
+    this.#render = options.render
+    this.#renderer = new Renderer(options.render)
+  }
+
+  /** A complete snapshot was taken in. */
+  get inSync(): boolean {
+    return this.#inSync
+  }
+
+  /** The store's revision as seen last. */
+  get revision(): string | null {
+    return this.#revision
+  }
+
+  /** The last revision of which the kernel has acknowledged everything. */
+  get enforcedRevision(): string | null {
+    return this.#enforcedRevision
+  }
+
+  /** Closes the workloads in each family where the kernel holds nothing of ours. Call before the first step. */
+  async gate(): Promise<void> {
+    const { driver, log } = this.#options
+    const families = await driver.hold(this.#renderer.gate())
+    if (families.length > 0)
+      log.info(
+        { component: 'kernel', families },
+        'no rules of ours were there: workloads are closed until the first sync',
+      )
+  }
+
+  /** Takes an event in. True when there is something to enforce. */
+  take(event: SourceEvent): boolean {
+    if (event.kind === 'connection') return false
+    const { clock, metrics } = this.#options
+    const began = clock.now()
+    const changes =
+      event.kind === 'snapshot' ? this.tree.snapshot(event.entries) : this.tree.change(event.changes)
+    for (const change of changes) this.#update(change)
+    this.#tellRejections()
+    if (event.kind === 'snapshot') {
+      this.#inSync = true
+      metrics.resyncs_started.inc()
+    }
+    this.#revision = event.revision
+    this.#waitingSince ??= began
+    metrics.calc_graph_updates_processed.inc({ kind: event.kind }, changes.length)
+    metrics.calc_graph_update_time_seconds.observe((clock.now() - began) / 1000)
+    return true
+  }
+
+  /** Other options for the text: the next step writes everything that looks different with them. */
+  setRenderOptions(render: RenderOptions): void {
+    this.#render = render
+    this.#renderer = new Renderer(render)
+    this.#adopted = false
+  }
+
+  /** Brings the kernel to the present state. Throws what the driver throws; the next step goes on from there. */
+  async step(): Promise<void> {
+    const { driver, clock, metrics, log } = this.#options
+    if (!this.#inSync) {
+      // Only what a failed repair has left undone.
+      await driver.apply({ sets: [], chains: [] })
+      return
+    }
+    const revision = this.#revision
+    const since = this.#waitingSince
+    this.#waitingSince = null
+    const began = clock.now()
+    try {
+      const applied = await (this.#adopted ? driver.apply(this.#difference()) : this.#adopt())
+      this.#enforcedRevision = revision
+      const ms = Math.round((clock.now() - began) * 10) / 10
+      if (applied.transactions > 0) {
+        const { chains, rules, setLines, transactions } = applied
+        log.info({ component: 'kernel', revision, chains, rules, setLines, transactions, ms }, 'applied')
+        metrics.int_dataplane_apply_time_seconds.observe(ms / 1000)
+      }
+      if (since !== null) metrics.policy_programming_duration_seconds.observe((clock.now() - since) / 1000)
+      metrics.last_apply_timestamp_seconds.setToCurrentTime()
+      this.#tellEnforced()
+    } catch (error) {
+      this.#waitingSince ??= since
+      metrics.int_dataplane_failures.inc()
+      throw error
+    }
+  }
+
+  /** Makes packets meet the cut sets before established connections pass, or no longer. */
+  async cutFirst(on: boolean): Promise<void> {
+    if (this.#adopted) await this.#options.driver.apply(this.#renderer.cutFirst(on))
+  }
+
+  /** Reads the kernel back and repairs what differs; before the first sync, what was kept or put there till then. */
+  refresh(): Promise<Repaired> {
+    return this.#options.driver.resync()
+  }
+
+  /** While others had opened our rules, connections may have been made that policy denies. */
+  doubtConnections(): void {
+    if (this.#inSync) this.#options.enforced(null, new Set())
+  }
+
+  /** The whole desired state as kernel text values, for `render`. */
+  desired() {
+    return this.#renderer.full(this.#membersOf)
+  }
+
+  readonly #membersOf = (id: SetId) => [...(this.engine.setMembers(id)?.addresses() ?? [])].map(memberOf)
+
+  #difference() {
+    const delta = this.engine.take()
+    const changed = delta.endpoints.size + delta.lists.size + delta.sets.size
+    this.#options.metrics.calc_graph_output_events.inc(changed)
+    if (changed > 0) this.#touch(this.engine.interestsOf(delta))
+    return this.#rendered(delta)
+  }
+
+  /** A driver that threw holds what it was given, so the whole state is handed over once only. */
+  #adopt() {
+    this.engine.take()
+    this.#rendered(this.engine.whole())
+    this.#adopted = true
+    this.#touched = null
+    this.#formerOwners ??= this.#owners()
+    return this.#options.driver.adopt(this.desired())
+  }
+
+  /** A renderer that threw may hold half of the delta, which nobody else has any more: the next step begins anew. */
+  #rendered(delta: PolicyDelta): KernelDelta {
+    try {
+      return this.#renderer.render(delta, this.#membersOf)
+    } catch (error) {
+      this.setRenderOptions(this.#render)
+      throw error
+    }
+  }
+
+  #touch({ addresses, moved }: Interests): void {
+    for (const address of addresses) this.#touched?.add(address)
+    for (const address of moved) this.#moved.add(address)
+  }
+
+  #tellEnforced(): void {
+    const [touched, moved, former] = [this.#touched, this.#moved, this.#formerOwners]
+    this.#touched = new Set()
+    this.#moved = new Set()
+    this.#formerOwners = null
+    if (former !== null) for (const address of movedAddresses(former, this.#owners())) moved.add(address)
+    this.#options.enforced(touched, moved)
+  }
+
+  /** Who owns which address, as the kernel's chains have it. */
+  #owners(): ReadonlyMap<string, string> {
+    const { driver } = this.#options
+    return new Map(FAMILIES.flatMap(family => [...addressOwners(driver.heldChains(family, 'filter'))]))
+  }
+
+  /** Each refused value is told and counted once, however long it stays. */
+  #tellRejections(): void {
+    const { log, metrics } = this.#options
+    for (const rejection of this.tree.rejections().values()) {
+      if (this.#toldRejections.has(rejection)) continue
+      this.#toldRejections.add(rejection)
+      metrics.rejections_total.inc()
+      const stands = this.tree.lastGoodStands(rejection.key)
+      const effect = stands ? 'its last good value stands' : 'what it is about is closed'
+      log.warn({ component: 'model', ...rejection }, `a value of the store is refused: ${effect}`)
+    }
+  }
+
+  #update(change: ModelChange): void {
+    if (change.kind === 'config') {
+      this.configChanges++
+      if (change.value === null) this.config.delete(change.id)
+      else this.config.set(change.id, change.value)
+    } else if (change.kind === 'host-endpoint') {
+      if (change.value === null) this.hostEndpoints.delete(change.id)
+      else this.hostEndpoints.add(change.id)
+    } else this.engine.update(change)
+  }
+}

@@ -1,0 +1,45 @@
+import type { Source } from '../source/event.ts'
+import type { FileContent } from '../source/file-set.ts'
+import type { Store } from '../source/store.ts'
+import { etcdOptions } from './etcd-options.ts'
+import type { Settings } from './setting-table.ts'
+
+/** The source of the settings, and what belongs to its kind. */
+export interface ChosenSource {
+  readonly watch: Source
+  /**
+   * A connection of its own for the status keys (a write that times out closes its channel, which must not be
+   * the watch's); null for files.
+   */
+  readonly statusStore: Store | null
+  /** Whether only the Ready key makes a snapshot count. */
+  readonly gated: boolean
+  close(): void
+}
+
+/** Opens the source without waiting for it. Throws CONFIG_INVALID. */
+export async function openSource(
+  settings: Settings,
+  fileProblems: (problems: readonly string[]) => void,
+): Promise<ChosenSource> {
+  if (settings.source === 'files') {
+    const [{ FilesSource }, { readObjectFile }] = await Promise.all([
+      import('../source/files-source.ts'),
+      import('../model/object.ts'),
+    ])
+    const read: (text: string, file: string) => FileContent = readObjectFile
+    const watch = new FilesSource({ directory: settings.filesDirectory!, read, onProblems: fileProblems })
+    return { watch, statusStore: null, gated: false, close: () => {} }
+  }
+  const [{ openEtcd }, { EtcdSource }] = await Promise.all([
+    import('../source/etcd-client.ts'),
+    import('../source/etcd-source.ts'),
+  ])
+  const options = await etcdOptions(settings)
+  const stores = [openEtcd(options), openEtcd(options)] as const
+  const [store, statusStore] = stores
+  const close = () => {
+    for (const opened of stores) opened.close()
+  }
+  return { watch: new EtcdSource(store), statusStore, gated: true, close }
+}

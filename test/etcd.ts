@@ -1,0 +1,204 @@
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process'
+import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import type { Test } from 'tap'
+
+/** Why no private etcd can be started here, or false: `t.test('...', { skip: etcdMissing }, ...)`. */
+export const etcdMissing: string | false = ['etcd', 'etcdctl'].every(
+  program => spawnSync(program, [program === 'etcd' ? '--version' : 'version']).status === 0,
+)
+  ? false
+  : 'etcd and etcdctl are not installed (Debian: etcd-server, etcd-client)'
+
+/** Ends its child when this process dies in whatever way; without it (not Linux) only teardown ends the child. */
+const TIED =
+  spawnSync('setpriv', ['--pdeathsig', 'KILL', 'true']).status === 0 ? ['setpriv', '--pdeathsig', 'KILL'] : []
+
+export interface EtcdTls {
+  readonly ca: string
+  readonly cert: string
+  readonly key: string
+  /** A certificate for `etcdctl`, which must have one too. */
+  readonly clientCert: string
+  readonly clientKey: string
+}
+
+export interface EtcdSettings {
+  /** A port to listen on; a free one when absent. */
+  readonly port?: number
+  readonly tls?: EtcdTls
+  /** Further arguments of etcd, after ours. */
+  readonly args?: readonly string[]
+}
+
+/** A private etcd on 127.0.0.1 with its data in a temporary directory; it ends with the test. */
+export class TestEtcd {
+  readonly port: number
+  readonly endpoint: string
+  private readonly dir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'podfence-etcd-'))
+  private readonly peerPort: number
+  private readonly settings: EtcdSettings
+  private child: ChildProcess | null = null
+
+  constructor(port: number, peerPort: number, settings: EtcdSettings) {
+    this.port = port
+    this.peerPort = peerPort
+    this.settings = settings
+    this.endpoint = `${settings.tls ? 'https' : 'http'}://127.0.0.1:${port}`
+  }
+
+  get pid(): number {
+    if (this.child?.pid === undefined) throw new Error('etcd is not running')
+    return this.child.pid
+  }
+
+  private get data(): string {
+    return join(this.dir, 'data')
+  }
+
+  /** Starts (again) on the same port and data; resolves when it serves. */
+  async start(): Promise<void> {
+    if (this.child) throw new Error('etcd is already running')
+    const peer = `http://127.0.0.1:${this.peerPort}`
+    const { tls } = this.settings
+    const [program, ...args] = [
+      ...TIED,
+      ...[
+        'etcd',
+        '--heartbeat-interval',
+        '20',
+        '--election-timeout',
+        '200',
+        '--name',
+        'test',
+        '--data-dir',
+        this.data,
+        '--logger',
+        'zap',
+        '--log-outputs',
+        'stderr',
+      ],
+      ...['--listen-client-urls', this.endpoint, '--advertise-client-urls', this.endpoint],
+      ...[
+        '--listen-peer-urls',
+        peer,
+        '--initial-advertise-peer-urls',
+        peer,
+        '--initial-cluster',
+        `test=${peer}`,
+      ],
+      ...(tls ? ['--cert-file', tls.cert, '--key-file', tls.key] : []),
+      ...(tls ? ['--client-cert-auth', '--trusted-ca-file', tls.ca] : []),
+      ...(this.settings.args ?? []),
+    ]
+    const child = spawn(program!, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+    this.child = child
+    await new Promise<void>((resolve, reject) => {
+      let log = ''
+      child.stderr!.on('data', (chunk: Buffer) => {
+        log = (log + chunk.toString()).slice(-20_000)
+        if (/serving (insecure )?client (requests|traffic)/.test(log)) resolve()
+      })
+      child.once('error', reject)
+      child.once('exit', code => reject(new Error(`etcd ended with ${code}:\n${log.slice(-3000)}`)))
+    })
+  }
+
+  /** Ends it by SIGKILL unless told otherwise; its data stays. */
+  async stop(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    const { child } = this
+    if (!child) return
+    this.child = null
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const gone = new Promise(resolve => child.once('exit', resolve))
+    child.kill(signal)
+    if (signal !== 'SIGKILL') child.kill('SIGCONT')
+    await gone
+  }
+
+  async restart(): Promise<void> {
+    await this.stop()
+    await this.start()
+  }
+
+  /** The process stands still, its connections stay open. */
+  freeze(): void {
+    process.kill(this.pid, 'SIGSTOP')
+  }
+
+  thaw(): void {
+    process.kill(this.pid, 'SIGCONT')
+  }
+
+  /** Restarts with no data at all: same address, same cluster id, revision 1. */
+  async wipe(): Promise<void> {
+    await this.stop()
+    rmSync(this.data, { recursive: true, force: true })
+    await this.start()
+  }
+
+  /** Keeps a copy of the data (stops and starts again); `restore()` brings it back. */
+  async save(): Promise<void> {
+    await this.stop('SIGTERM')
+    cpSync(this.data, join(this.dir, 'saved'), { recursive: true })
+    await this.start()
+  }
+
+  async restore(): Promise<void> {
+    await this.stop()
+    rmSync(this.data, { recursive: true, force: true })
+    cpSync(join(this.dir, 'saved'), this.data, { recursive: true })
+    await this.start()
+  }
+
+  /** Runs etcdctl (API v3) and returns what it prints. */
+  async ctl(...args: readonly string[]): Promise<string> {
+    const { tls } = this.settings
+    const secure = tls ? ['--cacert', tls.ca, '--cert', tls.clientCert, '--key', tls.clientKey] : []
+    const { stdout } = await promisify(execFile)(
+      'etcdctl',
+      ['--endpoints', this.endpoint, ...secure, ...args],
+      { env: { ...process.env, ETCDCTL_API: '3' } },
+    )
+    return stdout
+  }
+
+  async put(key: string, value: string): Promise<void> {
+    await this.ctl('put', '--', key, value)
+  }
+
+  /** The store's current revision. */
+  async revision(): Promise<number> {
+    const header = JSON.parse(await this.ctl('get', 'none', '-w', 'json')).header
+    return Number(header.revision)
+  }
+
+  async end(): Promise<void> {
+    await this.stop()
+    rmSync(this.dir, { recursive: true, force: true })
+  }
+}
+
+/** Starts a private etcd that ends with the test `t`. */
+export async function startEtcd(t: Test, settings: EtcdSettings = {}): Promise<TestEtcd> {
+  const [port, peerPort] = await freePorts(2)
+  const etcd = new TestEtcd(settings.port ?? port!, peerPort!, settings)
+  t.teardown(() => etcd.end())
+  await etcd.start()
+  return etcd
+}
+
+/** Ports of 127.0.0.1 that nobody listens on now. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer())
+  const ports: number[] = []
+  for (const server of servers) {
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+    ports.push((server.address() as { port: number }).port)
+  }
+  for (const server of servers) await new Promise(resolve => server.close(resolve))
+  return ports
+}

@@ -1,0 +1,120 @@
+import t from 'tap'
+import type { Flow } from '../../src/kernel/conntrack.ts'
+import type { CutReport, Judge } from '../../src/kernel/cut.ts'
+import type { LocalEndpoint } from '../../src/policy/outcome.ts'
+import type { PolicyView } from '../../src/policy/view.ts'
+import { ConnectionScan } from '../../src/runtime/connection-scan.ts'
+import { FakeClock, settle } from './support/fake-clock.ts'
+
+const NOBODY: PolicyView = {
+  endpoint: () => undefined,
+  list: () => undefined,
+  setMembers: () => undefined,
+  localByAddress: () => [],
+}
+const NONE: ReadonlySet<string> = new Set()
+const REPORT: CutReport = { connections: 0, tuples: [], unclosed: [], reopened: [], milliseconds: 1 }
+
+function flow(source: string, destination: string): Flow {
+  return { family: 4, source, destination, protocol: 6, sourcePort: 1, destinationPort: 2 }
+}
+
+/** A node on which `10.0.0.1` is a workload without any profile, so that nothing is allowed to it or from it. */
+function bench(fail = 0) {
+  const closed: LocalEndpoint = {
+    id: 'web',
+    interface: 'cali1',
+    mac: null,
+    addresses4: ['10.0.0.1'],
+    addresses6: [],
+    closed: null,
+    ingress: { tiers: [], profiles: [] },
+    egress: { tiers: [], profiles: [] },
+  }
+  const judges: Judge[] = []
+  const reopened: Judge[] = []
+  const failures: unknown[] = []
+  const clock = new FakeClock()
+  let failing = fail
+  const scan = new ConnectionScan({
+    cutter: {
+      async cutForbidden(judge) {
+        judges.push(judge)
+        if (failing-- > 0) throw new Error('no conntrack')
+        return REPORT
+      },
+      async reopen(judge) {
+        reopened.push(judge)
+        return []
+      },
+    },
+    view: { ...NOBODY, localByAddress: address => (address === '10.0.0.1' ? [closed] : []) },
+    judge: () => ({ nodeToWorkload: 'allow', workloadToNode: 'allow' }),
+    clock,
+    nodeAddresses: () => new Set(['192.0.2.1']),
+    done: () => {},
+    failed: error => failures.push(error),
+  })
+  return { scan, judges, reopened, failures, clock }
+}
+
+t.test('nothing to look at, nothing done', async t => {
+  const { scan, judges, reopened } = bench()
+  scan.look(NONE, NONE)
+  await settle()
+  t.same([judges.length, reopened.length], [0, 0])
+})
+
+t.test('whom a look concerns', async t => {
+  const { scan, judges, clock } = bench()
+  scan.look(new Set(['10.0.0.9']), NONE)
+  await clock.advance(300)
+  t.equal(judges[0]!(flow('10.0.0.1', '10.0.0.2')), 'not ours', 'no verdict of theirs may have changed')
+  scan.look(new Set(['10.0.0.1']), NONE)
+  await clock.advance(300)
+  t.equal(judges[1]!(flow('10.0.0.1', '10.0.0.2')), 'deny')
+  t.equal(judges[1]!(flow('10.0.0.2', '10.0.0.1')), 'deny')
+  t.equal(judges[1]!(flow('192.0.2.1', '10.0.0.1')), 'allow', "the node's own")
+  t.equal(judges[1]!(flow('10.0.0.2', '10.0.0.3')), 'not ours')
+  scan.look(null, NONE)
+  await clock.advance(300)
+  t.equal(judges[2]!(flow('10.0.0.2', '10.0.0.1')), 'deny', 'all of them')
+})
+
+t.test('what is open with an address that moved ends once', async t => {
+  const { scan, judges, reopened, clock } = bench()
+  scan.look(new Set(['10.0.0.7']), new Set(['10.0.0.7']))
+  await clock.advance(300)
+  t.equal(judges[0]!(flow('10.0.0.7', '10.0.0.8')), 'end', 'also where it is nobody of this node now')
+  t.equal(judges[0]!(flow('10.0.0.8', '10.0.0.7')), 'end')
+  t.equal(judges[0]!(flow('10.0.0.8', '10.0.0.9')), 'not ours')
+  t.equal(reopened[0]!(flow('10.0.0.7', '10.0.0.8')), 'not ours')
+  scan.look(new Set(['10.0.0.1']), new Set(['10.0.0.1']))
+  await clock.advance(300)
+  t.equal(judges[1]!(flow('10.0.0.7', '10.0.0.8')), 'not ours', 'the former one is done with')
+  t.equal(judges[1]!(flow('10.0.0.7', '10.0.0.1')), 'deny', 'what policy denies is cut, whoever began it')
+})
+
+t.test('looks that come together are one scan after a rest, and reopening does not wait', async t => {
+  const { scan, judges, reopened, clock } = bench()
+  scan.look(new Set(['10.0.0.1']), NONE)
+  await settle()
+  t.equal(judges.length, 1, 'the first at once')
+  scan.look(new Set(['10.0.0.2']), NONE)
+  scan.look(new Set(['10.0.0.3']), NONE)
+  await settle()
+  t.same([judges.length, reopened.length], [1, 3])
+  await clock.advance(300)
+  t.equal(judges.length, 2)
+})
+
+t.test('a scan that failed is made again with everything that it should have looked at', async t => {
+  const { scan, judges, failures, clock } = bench(1)
+  scan.look(new Set(['10.0.0.1']), new Set(['10.0.0.7']))
+  await settle()
+  t.equal(failures.length, 1)
+  await clock.advance(1000)
+  t.equal(judges.length, 2)
+  t.equal(judges[1]!(flow('10.0.0.2', '10.0.0.1')), 'deny')
+  t.equal(judges[1]!(flow('10.0.0.7', '10.0.0.2')), 'end')
+})

@@ -1,0 +1,229 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import type { KernelDriver } from '../../src/kernel/driver.ts'
+import type { Applied, Repaired } from '../../src/kernel/report.ts'
+import type { WorkloadEndpoint } from '../../src/model/values.ts'
+import type { KernelDelta } from '../../src/render/kernel-delta.ts'
+import { openDoors } from '../../src/runtime/agent-doors.ts'
+import { AgentLife } from '../../src/runtime/agent-life.ts'
+import { agentStatus, newNotes } from '../../src/runtime/agent-status.ts'
+import { Enforcement } from '../../src/runtime/enforcement.ts'
+import { Health } from '../../src/runtime/health.ts'
+import { LiveSettings } from '../../src/runtime/live-settings.ts'
+import { createLog, type Logger } from '../../src/runtime/log.ts'
+import { createMetrics } from '../../src/runtime/metrics.ts'
+import { createNotifier } from '../../src/runtime/notify.ts'
+import { renderOptions } from '../../src/runtime/render-options.ts'
+import type { Settings } from '../../src/runtime/setting-table.ts'
+import type { SettingSources } from '../../src/runtime/settings.ts'
+import { Watchdog } from '../../src/runtime/watchdog.ts'
+import type { Source, SourceEvent } from '../../src/source/event.ts'
+import { FakeClock, settle } from './support/fake-clock.ts'
+
+const NOTHING: Applied = { transactions: 0, chains: 0, rules: 0, setLines: 0, refused: [], short: [] }
+
+/** A driver that only notes what it is asked. */
+class NotingDriver {
+  readonly calls: (readonly [string, unknown])[] = []
+
+  get driver(): KernelDriver {
+    return this as unknown as KernelDriver
+  }
+
+  async adopt(full: KernelDelta): Promise<Applied> {
+    this.calls.push(['adopt', full])
+    return NOTHING
+  }
+
+  async apply(delta: KernelDelta): Promise<Applied> {
+    this.calls.push(['apply', delta])
+    return NOTHING
+  }
+
+  limitSets(maxElements: number): void {
+    this.calls.push(['limit', maxElements])
+  }
+
+  heldChains(): ReadonlyMap<string, readonly string[]> {
+    return new Map()
+  }
+}
+
+const SOURCES: SettingSources = {
+  flags: new Map([['bridges', 'cbr0']]),
+  env: {},
+  file: null,
+  store: new Map(),
+  host: { hostname: 'node1' },
+}
+
+function agent(sources = SOURCES) {
+  const log: Logger = createLog({ level: 'silent', format: 'json', journal: false }, { write: () => {} })
+  const live = new LiveSettings(sources, log)
+  const traits = { bridgeFilter: true, protocolNames: new Map<number, string>() }
+  const kernel = new NotingDriver()
+  const clock = new FakeClock()
+  const page = createMetrics()
+  page.close()
+  const { metrics } = page
+  const looked: (ReadonlySet<string> | null)[] = []
+  const enforcement = new Enforcement({
+    host: 'node1',
+    render: renderOptions(live.now, traits),
+    driver: kernel.driver,
+    clock,
+    log,
+    metrics,
+    enforced: addresses => looked.push(addresses),
+  })
+  const watch: Source = { name: 'test', run: async () => {}, relist: () => {} }
+  const life = new AgentLife({
+    live,
+    source: { watch, statusStore: null, gated: false, close: () => {} },
+    traits,
+    enforcement,
+    driver: kernel.driver,
+    log,
+    metrics,
+    clock,
+    health: new Health(clock),
+    watchdog: new Watchdog(clock, 1000),
+    notifier: createNotifier({}, async () => {}),
+    notes: newNotes('node1', 'test'),
+    changed: () => {},
+  })
+  return { enforcement, life, kernel, looked, clock }
+}
+
+const snapshot = (entries: Record<string, string> = {}): SourceEvent => ({
+  kind: 'snapshot',
+  revision: '1',
+  entries: new Map(Object.entries(entries)),
+})
+
+function endpoint(name: string, address: string): { id: string; value: WorkloadEndpoint } {
+  const place = { host: 'node1', orchestrator: 'k8s', workload: name, endpoint: 'eth0' }
+  const value = {
+    ...place,
+    active: true,
+    interface: `cali${name}`,
+    mac: null,
+    profiles: [],
+    addresses4: [address],
+    addresses6: [],
+    labels: new Map([['app', name]]),
+  }
+  return { id: `node1/k8s/${name}/eth0`, value }
+}
+
+t.test('what a renderer that failed had taken is not lost', async t => {
+  const { enforcement, kernel } = agent()
+  enforcement.take(snapshot())
+  await enforcement.step()
+  const policy = {
+    selector: 'all()',
+    inbound_rules: [{ action: 'deny', src_selector: "app == 'bad'" }],
+  }
+  const good = endpoint('good', '10.0.0.1')
+  const changes = [
+    { key: '/calico/v1/policy/tier/default/metadata', value: '{"order":1}' },
+    { key: '/calico/v1/policy/tier/default/policy/p', value: JSON.stringify(policy) },
+  ]
+  enforcement.take({ kind: 'changes', revision: '2', changes })
+  enforcement.engine.update({ kind: 'workload-endpoint', ...good })
+  const bad = endpoint('bad', 'no address')
+  enforcement.engine.update({ kind: 'workload-endpoint', ...bad })
+  await t.rejects(enforcement.step(), { code: 'OBJECT_INVALID' })
+  enforcement.engine.update({ kind: 'workload-endpoint', id: bad.id, value: null })
+  await enforcement.step()
+  const [verb, full] = kernel.calls.at(-1)!
+  t.equal(verb, 'adopt', 'the whole state is handed over')
+  const owners = (full as KernelDelta).chains.map(({ owner }) => owner)
+  t.ok(owners.includes(`endpoint ${good.id} to`))
+  t.notOk(owners.includes(`endpoint ${bad.id} to`))
+})
+
+t.test('connections made while others had opened our rules are judged', async t => {
+  const { enforcement, life, looked } = agent()
+  const repaired = (count: number): Promise<Repaired> =>
+    Promise.resolve({
+      ...NOTHING,
+      repairedChains: Array.from({ length: count }, () => ({ family: 4, table: 'filter', chain: 'podf-to' })),
+      repairedHooks: [],
+      repairedSets: [],
+    })
+  await life.repaired(repaired(1))
+  t.same(looked, [], 'before the first sync nothing is known to judge by')
+  enforcement.take(snapshot())
+  await enforcement.step()
+  looked.length = 0
+  await life.repaired(repaired(0))
+  t.same(looked, [])
+  await life.repaired(repaired(1))
+  t.same(looked, [null], 'all of them')
+})
+
+t.test('an endpoint whose policy the kernel refused is not called enforced', async t => {
+  const { enforcement, kernel, clock } = agent()
+  enforcement.take(
+    snapshot({
+      '/calico/v1/policy/profile/web/rules': '{}',
+      '/calico/v1/host/node1/workload/k8s/a/endpoint/eth0':
+        '{"state":"active","name":"cali1","profile_ids":["web"],"ipv4_nets":["10.0.0.1"]}',
+    }),
+  )
+  await enforcement.step()
+  const stateWith = (owner: string) => {
+    const refused = [{ family: 4, table: 'filter', chain: 'podf-x', owner, said: 'no such match' }]
+    const driver = Object.assign(kernel, { status: () => ({ refused, short: [], setTrouble: null }) }).driver
+    return agentStatus(newNotes('node1', 'test'), enforcement, driver, new Health(clock)).endpoints[0]
+  }
+  t.match(stateWith('profile other inbound'), { state: 'enforced', reason: null })
+  for (const owner of ['profile web inbound', 'endpoint node1/k8s/a/eth0 from'])
+    t.match(stateWith(owner), { state: 'failed', reason: 'no such match' }, owner)
+})
+
+t.test('closed doors start nothing any more', async t => {
+  const { enforcement, kernel, clock } = agent()
+  const runDir = mkdtempSync(join(tmpdir(), 'podfence-run-'))
+  t.teardown(() => rmSync(runDir, { recursive: true }))
+  const driver = Object.assign(kernel, {
+    status: () => ({ refused: [], short: [], setTrouble: null }),
+  }).driver
+  const status = () => agentStatus(newNotes('node1', 'test'), enforcement, driver, new Health(clock))
+  const page = createMetrics()
+  page.close()
+  const doors = await openDoors(
+    { runDir, healthAddress: null, metricsAddress: null } as Settings,
+    { status, explain: () => t.fail() as never, render: () => '' },
+    new Health(clock),
+    page,
+    createLog({ level: 'silent', format: 'json', journal: false }, { write: () => {} }),
+  )
+  await doors.close()
+  const timers = () => process.getActiveResourcesInfo().filter(kind => kind === 'Timeout').length
+  const before = timers()
+  doors.statusChanged()
+  t.equal(timers(), before)
+})
+
+t.test("the store's limit of sets, and br_netfilter that comes and goes, take effect", async t => {
+  const { enforcement, life, kernel, clock } = agent()
+  life.begin()
+  await clock.advance(0)
+  life.take(snapshot({ '/calico/v1/config/MaxIpsetSize': '5000' }))
+  await clock.advance(0)
+  t.same(kernel.calls.find(([verb]) => verb === 'limit')?.[1], 5000)
+  const { id, value } = endpoint('bridged', '10.0.0.2')
+  enforcement.engine.update({ kind: 'workload-endpoint', id, value: { ...value, interface: 'veth1' } })
+  const rules = async (bridgeFilter: boolean) => {
+    life.traits = { ...life.traits, bridgeFilter }
+    await settle()
+    const chains = (kernel.calls.at(-1)![1] as KernelDelta).chains
+    return chains.find(({ owner }) => owner === `endpoint ${id} from`)?.rules?.slice(1)
+  }
+  t.same(await rules(false), ['-j DROP'], 'closed without it')
+  t.match((await rules(true))?.[0], /physdev/)
+})

@@ -1,0 +1,57 @@
+import t, { type Test } from 'tap'
+import type { Backend } from '../src/kernel/backend.ts'
+import { systemProcesses } from '../src/kernel/process.ts'
+import { enterSandbox } from '../src/lab/sandbox.ts'
+import { openStage, type Stage, type StageOptions } from '../src/lab/stage.ts'
+import type { Family } from '../src/model/values.ts'
+
+/** One way in which every scenario is played. */
+export interface Variant {
+  readonly backend: Backend
+  readonly families: readonly Family[]
+}
+
+/** `quick` (npm test): nft with both families, legacy with IPv4. `full`: both with both. `nft`, `legacy`: one with both. */
+export function variants(): readonly Variant[] {
+  const both: readonly Family[] = [4, 6]
+  switch (process.env.PODFENCE_E2E ?? 'full') {
+    case 'quick':
+      return [
+        { backend: 'nft', families: both },
+        { backend: 'legacy', families: [4] },
+      ]
+    case 'nft':
+      return [{ backend: 'nft', families: both }]
+    case 'legacy':
+      return [{ backend: 'legacy', families: both }]
+    default:
+      return [
+        { backend: 'nft', families: both },
+        { backend: 'legacy', families: both },
+      ]
+  }
+}
+
+/**
+ * Plays a file's scenarios once in each variant, each on a stage of its own that ends with them:
+ *
+ *     await playScenarios({ flags: [] }, async (t, stage, { families }) => { t.test('...', ...) })
+ */
+export async function playScenarios(
+  options: Omit<StageOptions, 'backend'>,
+  scenarios: (t: Test, stage: Stage, variant: Variant) => Promise<void>,
+): Promise<void> {
+  const { skip } = await enterSandbox()
+  for (const variant of variants()) {
+    const name = `iptables-${variant.backend}, ${variant.families.map(family => `IPv${family}`).join(' and ')}`
+    await t.test(name, { skip, timeout: 0 }, async t => {
+      const processes = systemProcesses()
+      const stage = await openStage({ ...options, backend: variant.backend }, processes)
+      t.teardown(async () => {
+        await stage.close()
+        processes.stopAll()
+      })
+      await scenarios(t, stage, variant)
+    })
+  }
+}
