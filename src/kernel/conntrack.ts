@@ -65,6 +65,9 @@ export function parseEntry(line: string): ConntrackEntry | null {
   }
 }
 
+/** An entry that went by itself while the table was walked ends the walk; it is walked again then. */
+const WALKS = 10
+
 /** Two cores is what every node has, and each walk over the table is one core's work. */
 const ABREAST = 2
 
@@ -84,25 +87,41 @@ export async function deleteEntries(
   processes: Processes,
   deletions: readonly (readonly string[])[],
 ): Promise<number> {
-  const lines = deletions.map(words => `${words.join(' ')}\n`)
-  const shares = Array.from({ length: ABREAST }, (_, share) => lines.filter((_, n) => n % ABREAST === share))
-  const deleted = shares
-    .filter(share => share.length > 0)
-    .map(share => deleteLines(processes, share.join('')))
-  return (await Promise.all(deleted)).reduce((sum, count) => sum + count, 0)
-}
-
-async function deleteLines(processes: Processes, input: string): Promise<number> {
-  const end = await processes.run('sh', ['-c', PROGRAM], { input })
-  if (end.code !== 0) throw unreadable(end.timedOut ? 'it did not end in time' : end.stderr.trim())
+  let lines = deletions.map(words => words.join(' '))
   let deleted = 0
-  for (const line of end.stdout.split('\n')) {
-    if (line.includes('src=')) deleted++
-    const failed = /^podf-end (?!0 )(.*)$/.exec(line)?.[1]
-    // Exit code 1 with "0 flow entries have been deleted" is no failure: they went by themselves.
-    if (failed !== undefined && !/\b0 flow entries/.test(failed)) throw unreadable(failed)
+  for (let walk = 1; lines.length > 0; walk++) {
+    const shares = Array.from({ length: ABREAST }, (_, share) =>
+      lines.filter((_, n) => n % ABREAST === share),
+    )
+    const work = shares.filter(share => share.length > 0).map(share => deleteLines(processes, share))
+    const ends = await Promise.all(work)
+    deleted += ends.reduce((sum, end) => sum + end.deleted, 0)
+    lines = ends.flatMap(({ interrupted }) => interrupted)
+    if (walk === WALKS && lines.length > 0) throw unreadable(`entries keep going away: ${lines[0]}`)
   }
   return deleted
+}
+
+/** How many went, and of which lines the walk ended early. */
+async function deleteLines(
+  processes: Processes,
+  lines: readonly string[],
+): Promise<{ readonly deleted: number; readonly interrupted: readonly string[] }> {
+  const end = await processes.run('sh', ['-c', PROGRAM], { input: lines.map(line => `${line}\n`).join('') })
+  if (end.code !== 0) throw unreadable(end.timedOut ? 'it did not end in time' : end.stderr.trim())
+  const interrupted: string[] = []
+  let deleted = 0
+  let done = 0
+  for (const said of end.stdout.split('\n')) {
+    if (said.includes('src=')) deleted++
+    if (!said.startsWith('podf-end ')) continue
+    const line = lines[done++]!
+    // Exit code 1 with "0 flow entries have been deleted" is no failure: they went by themselves.
+    if (/^podf-end 0\b|\b0 flow entries/.test(said)) continue
+    if (!/doesn't exist/.test(said)) throw unreadable(said.slice('podf-end '.length))
+    interrupted.push(line)
+  }
+  return { deleted, interrupted }
 }
 
 function unreadable(why: string): PodfenceError {

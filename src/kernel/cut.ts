@@ -119,8 +119,11 @@ export class ConnectionCutter {
           await Promise.race([first, new Promise(resolve => setTimeout(resolve, FIRST_MS))])
         }
         plan.reconsider(flow => judge(flow) === 'allow')
-        connections += await deleteEntries(processes, await this.#deletions(plan, judge))
-        if (ending !== null) await this.#closeMeanwhile(ending, false)
+        try {
+          connections += await deleteEntries(processes, await this.#deletions(plan, judge))
+        } finally {
+          if (ending !== null) await this.#closeMeanwhile(ending, false)
+        }
       }
     } finally {
       if (first !== null) await first.then(() => cutFirst?.(false)).catch(() => {})

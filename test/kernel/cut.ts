@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { chmodSync, writeFileSync } from 'node:fs'
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { parseEntry } from '../../src/kernel/conntrack.ts'
+import { deleteEntries, parseEntry } from '../../src/kernel/conntrack.ts'
 import { ConntrackLister } from '../../src/kernel/conntrack-lister.ts'
 import { kernelCounters } from '../../src/kernel/counters.ts'
 import { ConnectionCutter, type Judge } from '../../src/kernel/cut.ts'
@@ -120,6 +120,23 @@ t.test('a conntrack that is missing, fails or is killed is told, and the next li
     { code: 'KERNEL_UNREADABLE' },
   )
   for (const processes of [failing, killed]) processes.stopAll()
+})
+
+t.test('entries that go away while they are deleted', async t => {
+  const dir = t.testdir()
+  const twice = withConntrack(
+    t,
+    `echo "$*" >>${dir}/calls; echo 'udp 17 29 src=10.0.0.1 dst=10.0.0.2 src=10.0.0.2 dst=10.0.0.1'
+     [ "$3" = ipv6 ] || [ "$(grep -c ipv4 ${dir}/calls)" -gt 2 ] && exit 0
+     echo "conntrack v1.4.7 (conntrack-tools): Operation failed: such conntrack doesn't exist" >&2; exit 1`,
+  )
+  const lines = ['ipv4', 'ipv6'].map(family => ['-D', '-f', family, '-s', '10.0.0.1'])
+  t.equal(await deleteEntries(twice, lines), 4, 'the walk that they ended early is made again')
+  t.equal(readFileSync(`${dir}/calls`, 'utf8').match(/ipv4/g)?.length, 3)
+  const always = withConntrack(t, `echo "such conntrack doesn't exist" >&2; exit 1`)
+  await t.rejects(deleteEntries(always, lines), { code: 'KERNEL_UNREADABLE', message: /keep going away/ })
+  const broken = withConntrack(t, 'echo "cannot open" >&2; exit 1')
+  await t.rejects(deleteEntries(broken, lines), { code: 'KERNEL_UNREADABLE', message: /cannot open/ })
 })
 
 const cutSets = { 4: 'podf-cut-4', 6: 'podf-cut-6' } as const
@@ -366,6 +383,37 @@ t.test('what ends is deleted once, and nothing of it is closed', { skip: inside.
   t.match(left, /src=10\.0\.0\.2 /, 'others stay')
   t.notMatch(left, /src=10\.0\.0\.1 \S+ sport=100[01] /)
   t.match(left, /src=10\.0\.0\.1 \S+ sport=1002 /, 'and what came since')
+  await ipset.close()
+  processes.stopAll()
+})
+
+t.test('what ends is open again also when deleting it fails', { skip: inside.skip }, async t => {
+  sh('iptables-nft -A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT')
+  sh('conntrack -F 2>&1; ipset create podf-cut-4 hash:ip,port,ip family inet timeout 60')
+  t.teardown(() => sh('conntrack -F 2>&1; ipset destroy podf-cut-4'))
+  for (let n = 0; n < 8; n++) {
+    const words = `-s 10.0.0.1 -d 10.99.0.${n} --sport 1000 --dport 53 -r 10.99.0.${n} -q 10.0.0.1`
+    sh(`conntrack -I -p udp ${words} --reply-port-src 53 --reply-port-dst 1000 -t 3000 2>&1`)
+  }
+  const processes = withConntrack(
+    t,
+    `case "$*" in -D*) echo 'cannot delete' >&2; exit 1;; esac; sleep 0.1; PATH=${process.env.PATH} exec conntrack "$@"`,
+  )
+  const counters = kernelCounters()
+  const ipset = new IpsetSession({ processes, counters })
+  await ipset.open()
+  const held: number[] = []
+  const cutter = new ConnectionCutter({
+    ...{ processes, ipset, counters, sets: cutSets, timeoutSeconds: 60 },
+    async cutFirst() {
+      held.push(membersOf('podf-cut-4').length)
+    },
+  })
+  await t.rejects(
+    cutter.cutForbidden(() => 'end'),
+    { message: /cannot delete/ },
+  )
+  t.same(held, [8, 0], 'closed meanwhile, and no longer')
   await ipset.close()
   processes.stopAll()
 })
