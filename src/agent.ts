@@ -13,6 +13,7 @@ import { systemClock } from './runtime/clock.ts'
 import { ConnectionScan } from './runtime/connection-scan.ts'
 import { Enforcement } from './runtime/enforcement.ts'
 import { explain } from './runtime/explain.ts'
+import { FormerConnections } from './runtime/former-connections.ts'
 import { Health } from './runtime/health.ts'
 import { reportState } from './runtime/kernel-metrics.ts'
 import { LiveSettings } from './runtime/live-settings.ts'
@@ -39,7 +40,7 @@ const BEAT_MS = 10_000
  *     etcd ──┐ EtcdSource     AgentLife                Enforcement
  *            ├────> events ─> ready gate ─> ModelTree ─> PolicyEngine ─> Renderer ─> KernelDriver ─> iptables-restore
  *     files ─┘ FilesSource    pace, settings                 │                           │    └────> ipset
- *                                                            └── enforced ─> ConnectionScan ─> conntrack, cut sets
+ *                       FormerConnections <─ handover ─┴── enforced ─> ConnectionScan ─> conntrack, cut sets
  *     KernelMonitor: foreign commits ─> KernelDriver         AgentDoors: socket, health, metrics, status.json
  *
  * Runs until SIGTERM or SIGINT; resolves with the exit code. The rules stand then, unless `cleanupOnExit`.
@@ -106,27 +107,33 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
     clock,
     log,
     metrics,
-    enforced: (addresses, moved) => scan?.look(addresses, moved),
+    handover: async (got, taken) => former?.before(got, taken),
+    enforced: (addresses, left) => {
+      former?.left(left)
+      scan?.look(addresses)
+    },
   })
   const { engine } = enforcement
-  const scan: ConnectionScan | null = settings.cut
+  const cutter = new ConnectionCutter({
+    processes,
+    ipset: driver.ipset,
+    counters: driver.counters,
+    sets: { 4: cutSetName(4), 6: cutSetName(6) },
+    timeoutSeconds: settings.cutTimeout / 1000,
+    cutFirst: on => enforcement.cutFirst(on),
+  })
+  const cutting = { cutter, clock, failed: (error: unknown) => life.scanFailed(error) }
+  const former = settings.cut ? new FormerConnections(cutting) : null
+  const scan = settings.cut
     ? new ConnectionScan({
-        cutter: new ConnectionCutter({
-          processes,
-          ipset: driver.ipset,
-          counters: driver.counters,
-          sets: { 4: cutSetName(4), 6: cutSetName(6) },
-          timeoutSeconds: settings.cutTimeout / 1000,
-          cutFirst: on => enforcement.cutFirst(on),
-        }),
+        ...cutting,
         view: engine,
         judge: () => live.now,
         nodeAddresses,
-        clock,
         done: report => life.scanned(report),
-        failed: error => life.scanFailed(error),
       })
     : null
+  closers.add('former connections', () => former?.stop())
   closers.add('connection scan', () => scan?.stop())
 
   const source = await openSource(settings, problems => {

@@ -14,8 +14,6 @@ interface Tuple {
   readonly entries: ConntrackEntry[]
   /** Allowed ones beside them (a rule on the client's port can do that). */
   mixed: boolean
-  /** New ones like them may come. */
-  stays: boolean
 }
 
 /**
@@ -35,7 +33,7 @@ export class CutPlan {
   #spared: Set<string> | null = new Set()
   #scanMs = 0
 
-  note(entry: ConntrackEntry, verdict: 'allow' | 'deny' | 'end' | 'not ours'): void {
+  note(entry: ConntrackEntry, verdict: 'allow' | 'deny' | 'not ours'): void {
     if (verdict === 'allow' || verdict === 'not ours') this.#spare(entry.flow)
     if (verdict === 'not ours') return
     const key = elementOf(entry.flow)
@@ -46,14 +44,8 @@ export class CutPlan {
       if (tuple !== undefined) tuple.mixed = true
       return
     }
-    const stays = verdict === 'end'
-    if (tuple === undefined) {
-      const mixed = this.#allowed.has(key)
-      this.#tuples.set(key, { flow: entry.flow, entries: [entry], mixed, stays })
-    } else {
-      tuple.entries.push(entry)
-      tuple.stays ||= stays
-    }
+    if (tuple !== undefined) tuple.entries.push(entry)
+    else this.#tuples.set(key, { flow: entry.flow, entries: [entry], mixed: this.#allowed.has(key) })
   }
 
   took(milliseconds: number): void {
@@ -64,17 +56,10 @@ export class CutPlan {
     return this.#tuples.size === 0
   }
 
-  /** Those of which new connections may come, once the present ones are gone. */
-  ending(): readonly Flow[] {
-    return [...this.#tuples.values()]
-      .filter(({ flow, mixed, stays }) => !mixed && stays && canReopen(flow))
-      .map(({ flow }) => flow)
-  }
-
   /** The tuples to close. One that also has allowed connections stays open, or those would be cut too. */
   tuples(): readonly Flow[] {
     return [...this.#tuples.values()]
-      .filter(({ flow, mixed, stays }) => !mixed && !stays && canReopen(flow))
+      .filter(({ flow, mixed }) => !mixed && canReopen(flow))
       .map(({ flow }) => flow)
   }
 

@@ -3,16 +3,13 @@ import { deleteEntries, type Flow } from './conntrack.ts'
 import { ConntrackLister } from './conntrack-lister.ts'
 import type { KernelCounters } from './counters.ts'
 import { CutPlan } from './cut-plan.ts'
-import { type Deletion, elementOf, flowOf } from './cut-tuple.ts'
+import { type Deletion, deleteClient, deleteServer, elementOf, flowOf } from './cut-tuple.ts'
 import type { IpsetSession, LineFailure } from './ipset/session.ts'
 import type { Processes } from './process.ts'
 import { parseSets } from './set-picture.ts'
 
-/**
- * What is to become of a connection: `deny` cuts it; `end` deletes its entry once, so that its next packet is
- * judged as a new connection's; `not ours` when it does not concern this node's workloads.
- */
-export type Judge = (flow: Flow) => 'allow' | 'deny' | 'end' | 'not ours'
+/** What is to become of a connection: `deny` cuts it; `not ours` when it does not concern this node's workloads. */
+export type Judge = (flow: Flow) => 'allow' | 'deny' | 'not ours'
 
 export interface ConnectionCutterOptions {
   readonly processes: Processes
@@ -53,8 +50,6 @@ interface Closed {
 const ROUNDS = 3
 /** How long the rules that look into the sets first are waited for before anything is deleted. */
 const FIRST_MS = 300
-/** Enough for any deletion; what nobody takes out again opens by itself. */
-const MEANWHILE_SECONDS = 30
 
 /**
  * Ends connections that policy no longer allows. Call it when the new rules are acknowledged. First the
@@ -94,6 +89,24 @@ export class ConnectionCutter {
     return this.#closed === null ? [] : this.#reopen(this.#closed, judge)
   }
 
+  /**
+   * Deletes every tracked connection that one of these canonical addresses opened or answers, whatever policy says of
+   * it; its next packet is judged as a new connection's. Does not wait for a cut under way. Resolves with how many went.
+   * Throws PREREQUISITE_MISSING, KERNEL_UNREADABLE.
+   */
+  async end(addresses: ReadonlySet<string>): Promise<number> {
+    const { processes, counters } = this.#options
+    const deletions = new Map<string, Deletion>()
+    const add = (deletion: Deletion) => deletions.set(deletion.join(' '), deletion)
+    await this.#lister.list(({ flow: { family, source, destination } }) => {
+      if (addresses.has(source)) add(deleteClient(family, source))
+      if (addresses.has(destination)) add(deleteServer(family, destination))
+    })
+    const ended = await deleteEntries(processes, [...deletions.values()])
+    counters.cutConnections += ended
+    return ended
+  }
+
   async #cut(judge: Judge): Promise<CutReport> {
     const started = this.#now()
     this.#closed ??= await this.#readClosed()
@@ -106,38 +119,24 @@ export class ConnectionCutter {
     try {
       for (let round = 1; round <= ROUNDS; round++) {
         const plan = new CutPlan()
-        await this.#scan(round === 1 ? judge : withoutEnds(judge), plan)
+        await this.#scan(judge, plan)
         if (plan.empty) break
         unclosed = await this.#close(this.#closed, plan, tuples)
         // Policy may have changed since the scan, and `reopen` did not know of these yet.
         reopened.push(...(await this.#reopen(this.#closed, judge)))
-        const ending = cutFirst !== undefined && plan.isLong(plan.deletions()) ? plan.ending() : null
-        if (cutFirst !== undefined && ending !== null) {
-          await this.#closeMeanwhile(ending, true)
+        if (cutFirst !== undefined && plan.isLong(plan.deletions())) {
           // A failure is the driver's to mend, and whoever holds the rules' lock need not be waited for.
           first ??= cutFirst(true).catch(() => {})
           await Promise.race([first, new Promise(resolve => setTimeout(resolve, FIRST_MS))])
         }
         plan.reconsider(flow => judge(flow) === 'allow')
-        try {
-          connections += await deleteEntries(processes, await this.#deletions(plan, judge))
-        } finally {
-          if (ending !== null) await this.#closeMeanwhile(ending, false)
-        }
+        connections += await deleteEntries(processes, await this.#deletions(plan, judge))
       }
     } finally {
       if (first !== null) await first.then(() => cutFirst?.(false)).catch(() => {})
     }
     counters.cutConnections += connections
     return { connections, tuples: [...tuples], unclosed, reopened, milliseconds: this.#now() - started }
-  }
-
-  /** What may come again is closed only as long as its entries are being deleted. */
-  async #closeMeanwhile(flows: readonly Flow[], on: boolean): Promise<void> {
-    const { sets, ipset } = this.#options
-    const added = on ? ` timeout ${MEANWHILE_SECONDS}` : ''
-    const lines = flows.map(flow => `${on ? 'add' : 'del'} ${sets[flow.family]} ${elementOf(flow)}${added}`)
-    if (lines.length > 0) await ipset.run(lines)
   }
 
   async #deletions(plan: CutPlan, judge: Judge): Promise<readonly Deletion[]> {
@@ -188,8 +187,7 @@ export class ConnectionCutter {
     const open = new Map<string, Closed>()
     for (const [element, entry] of closed) {
       const over = entry.until <= this.#now()
-      // `end` is about what is open; new connections are allowed.
-      if (!over && !['allow', 'end'].includes(judge(entry.flow))) continue
+      if (!over && judge(entry.flow) !== 'allow') continue
       closed.delete(element)
       if (!over) open.set(element, entry)
     }
@@ -217,13 +215,5 @@ export class ConnectionCutter {
       }
     }
     return closed
-  }
-}
-
-/** What was opened since the entries of before were deleted is the new owner's. */
-function withoutEnds(judge: Judge): Judge {
-  return flow => {
-    const verdict = judge(flow)
-    return verdict === 'end' ? 'allow' : verdict
   }
 }

@@ -7,11 +7,12 @@ export interface Interests {
   readonly endpoints: ReadonlySet<string>
   /** Addresses that those endpoints have, or had before the delta. */
   readonly addresses: ReadonlySet<string>
-  /**
-   * Addresses that an endpoint of this node lost, or got from one elsewhere: what is open with them is the former
-   * owner's. One that nobody had before is not among them, since its connections can only be the new owner's.
-   */
-  readonly moved: ReadonlySet<string>
+  /** Addresses that an endpoint of this node lost: what is open with them was its own. */
+  readonly left: ReadonlySet<string>
+  /** Addresses that an endpoint of this node got. */
+  readonly got: ReadonlySet<string>
+  /** Those of them that another one had before, here or elsewhere: what is open with them is not the new owner's. */
+  readonly taken: ReadonlySet<string>
 }
 
 /** `former`: the endpoints that the delta changed, as they were before it; `now`: the present ones. */
@@ -30,28 +31,34 @@ export function interests(
   for (const endpoint of [...former, ...Array.from(endpoints, now)])
     if (endpoint !== undefined)
       for (const address of [...endpoint.addresses4, ...endpoint.addresses6]) addresses.add(address)
-  return { endpoints, addresses, moved: movedAddresses(delta, former, departed) }
+  return { endpoints, addresses, ...handovers(delta, former, departed) }
 }
 
-function movedAddresses(
+function handovers(
   delta: PolicyDelta,
   former: readonly LocalEndpoint[],
   departed: DepartedAddresses,
-): ReadonlySet<string> {
-  const moved = new Set<string>()
+): Pick<Interests, 'left' | 'got' | 'taken'> {
+  const left = new Set<string>()
+  const got = new Set<string>()
   const before = new Map(former.map(endpoint => [endpoint.id, endpoint]))
   for (const [id, after] of delta.endpoints) {
-    const had = placesOf(before.get(id))
-    const has = placesOf(after)
-    for (const [place, address] of had) if (!has.has(place)) moved.add(address)
-    for (const [place, address] of has) if (!had.has(place) && departed.take(address)) moved.add(address)
+    const former = before.get(id)
+    const [had, has] = [addressesOf(former), addressesOf(after)]
+    const same = isSameWorkload(former, after)
+    for (const address of had) if (!same || !has.has(address)) left.add(address)
+    for (const address of has) if (!same || !had.has(address)) got.add(address)
   }
-  return moved
+  const taken = new Set([...got].filter(address => departed.take(address) || left.has(address)))
+  return { left, got, taken }
 }
 
-/** Where an endpoint's addresses are: behind another interface or hardware address another workload has them. */
-function placesOf(endpoint: LocalEndpoint | null | undefined): ReadonlyMap<string, string> {
-  if (endpoint === null || endpoint === undefined) return new Map()
-  const { interface: name, mac, addresses4, addresses6 } = endpoint
-  return new Map([...addresses4, ...addresses6].map(address => [`${name} ${mac} ${address}`, address]))
+/** An endpoint keeps its name when its workload is made anew; another hardware address tells. */
+function isSameWorkload(before: LocalEndpoint | undefined, after: LocalEndpoint | null): boolean {
+  const [had, has] = [before?.mac ?? null, after?.mac ?? null]
+  return had === null || has === null || had === has
+}
+
+function addressesOf(endpoint: LocalEndpoint | null | undefined): ReadonlySet<string> {
+  return new Set(endpoint ? [...endpoint.addresses4, ...endpoint.addresses6] : [])
 }

@@ -29,8 +29,6 @@ export class ConnectionScan {
   readonly #pace: Pace
   /** Addresses whose connections are to be judged; null: every local endpoint's. */
   #addresses: Set<string> | null = new Set()
-  /** Addresses that a local endpoint got or lost: what is open with them was somebody else's and ends. */
-  #moved = new Set<string>()
 
   constructor(options: ConnectionScanOptions) {
     this.#options = options
@@ -44,12 +42,11 @@ export class ConnectionScan {
     })
   }
 
-  /** Verdicts about these addresses may have changed (null: about any), and these got or lost an owner here. */
-  look(addresses: ReadonlySet<string> | null, moved: ReadonlySet<string>): void {
-    if (addresses?.size === 0 && moved.size === 0) return
+  /** Verdicts about these addresses may have changed; null: about any. */
+  look(addresses: ReadonlySet<string> | null): void {
+    if (addresses?.size === 0) return
     if (addresses === null) this.#addresses = null
     for (const address of addresses ?? []) this.#addresses?.add(address)
-    for (const address of moved) this.#moved.add(address)
     this.#reopen().catch(this.#options.failed)
     this.#pace.poke()
   }
@@ -70,19 +67,13 @@ export class ConnectionScan {
 
   async #scan(): Promise<void> {
     const { cutter, nodeAddresses, done, clock } = this.#options
-    const [addresses, moved, node] = [this.#addresses, this.#moved, nodeAddresses()]
+    const [addresses, node] = [this.#addresses, nodeAddresses()]
     this.#addresses = new Set()
-    this.#moved = new Set()
-    const judge = (flow: Flow) => {
-      const verdict = this.#verdict(flow, addresses, node)
-      return verdict !== 'deny' && (moved.has(flow.source) || moved.has(flow.destination)) ? 'end' : verdict
-    }
     try {
-      done(await cutter.cutForbidden(judge))
+      done(await cutter.cutForbidden(flow => this.#verdict(flow, addresses, node)))
     } catch (error) {
       if (addresses === null) this.#addresses = null
       else for (const address of addresses) this.#addresses?.add(address)
-      for (const address of moved) this.#moved.add(address)
       throw error
     }
     await new Promise<void>(resolve => clock.after(REST_MS, resolve))

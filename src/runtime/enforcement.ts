@@ -4,7 +4,6 @@ import { ModelTree } from '../model/tree.ts'
 import { FAMILIES, type ModelChange, type Rejection } from '../model/values.ts'
 import { memberOf } from '../policy/address-set.ts'
 import { PolicyEngine } from '../policy/engine.ts'
-import type { Interests } from '../policy/interests.ts'
 import type { PolicyDelta, SetId } from '../policy/outcome.ts'
 import { addressOwners, movedAddresses } from '../render/address-owners.ts'
 import type { KernelDelta } from '../render/kernel-delta.ts'
@@ -23,10 +22,15 @@ export interface EnforcementOptions {
   readonly log: Logger
   readonly metrics: Metrics
   /**
-   * Hears, once a change is enforced, of which addresses the verdicts may have changed (null: of any), and which
-   * have got or lost an owner on this node.
+   * Hears, before the kernel does, which addresses endpoints of this node have got, and which of those another one
+   * had before; the kernel hears of it when this resolves.
    */
-  readonly enforced: (addresses: ReadonlySet<string> | null, moved: ReadonlySet<string>) => void
+  readonly handover: (got: ReadonlySet<string>, taken: ReadonlySet<string>) => Promise<void>
+  /**
+   * Hears, once a change is enforced, of which addresses the verdicts may have changed (null: of any), and which
+   * endpoints of this node have given up.
+   */
+  readonly enforced: (addresses: ReadonlySet<string> | null, left: ReadonlySet<string>) => void
 }
 
 /**
@@ -56,9 +60,8 @@ export class Enforcement {
   #enforcedRevision: string | null = null
   /** Addresses whose verdicts changed by what is not yet acknowledged; null: any. */
   #touched: Set<string> | null = null
-  #moved = new Set<string>()
-  /** Who owned which address before a full apply that is not yet acknowledged. */
-  #formerOwners: ReadonlyMap<string, string> | null = null
+  /** Addresses given up by what is not yet acknowledged. */
+  #left = new Set<string>()
   /** When the oldest change that is not yet enforced came, in the clock's ms. */
   #waitingSince: number | null = null
 
@@ -135,7 +138,7 @@ export class Enforcement {
     this.#waitingSince = null
     const began = clock.now()
     try {
-      const applied = await (this.#adopted ? driver.apply(this.#difference()) : this.#adopt())
+      const applied = await (this.#adopted ? this.#apply() : this.#adopt())
       this.#enforcedRevision = revision
       const ms = Math.round((clock.now() - began) * 10) / 10
       if (applied.transactions > 0) {
@@ -175,22 +178,33 @@ export class Enforcement {
 
   readonly #membersOf = (id: SetId) => [...(this.engine.setMembers(id)?.addresses() ?? [])].map(memberOf)
 
-  #difference() {
+  async #apply() {
+    const { driver, metrics } = this.#options
     const delta = this.engine.take()
     const changed = delta.endpoints.size + delta.lists.size + delta.sets.size
-    this.#options.metrics.calc_graph_output_events.inc(changed)
-    if (changed > 0) this.#touch(this.engine.interestsOf(delta))
-    return this.#rendered(delta)
+    metrics.calc_graph_output_events.inc(changed)
+    const interests = changed > 0 ? this.engine.interestsOf(delta) : null
+    const text = this.#rendered(delta)
+    if (interests !== null) {
+      const { addresses, left, got, taken } = interests
+      for (const address of addresses) this.#touched?.add(address)
+      for (const address of left) this.#left.add(address)
+      await this.#handOver(got, taken)
+    }
+    return driver.apply(text)
   }
 
   /** A driver that threw holds what it was given, so the whole state is handed over once only. */
-  #adopt() {
+  async #adopt() {
     this.engine.take()
     this.#rendered(this.engine.whole())
     this.#adopted = true
     this.#touched = null
-    this.#formerOwners ??= this.#owners()
-    return this.#options.driver.adopt(this.desired())
+    const full = this.desired()
+    const owners = ownersIn(full)
+    for (const address of movedAddresses(this.#heldOwners(), owners)) this.#left.add(address)
+    await this.#handOver(new Set(owners.keys()), new Set())
+    return this.#options.driver.adopt(full)
   }
 
   /** A renderer that threw may hold half of the delta, which nobody else has any more: the next step begins anew. */
@@ -203,22 +217,21 @@ export class Enforcement {
     }
   }
 
-  #touch({ addresses, moved }: Interests): void {
-    for (const address of addresses) this.#touched?.add(address)
-    for (const address of moved) this.#moved.add(address)
+  async #handOver(got: ReadonlySet<string>, taken: ReadonlySet<string>): Promise<void> {
+    if (got.size === 0) return
+    const given = [...got].filter(address => this.#left.delete(address))
+    await this.#options.handover(got, new Set([...taken, ...given]))
   }
 
   #tellEnforced(): void {
-    const [touched, moved, former] = [this.#touched, this.#moved, this.#formerOwners]
+    const [touched, left] = [this.#touched, this.#left]
     this.#touched = new Set()
-    this.#moved = new Set()
-    this.#formerOwners = null
-    if (former !== null) for (const address of movedAddresses(former, this.#owners())) moved.add(address)
-    this.#options.enforced(touched, moved)
+    this.#left = new Set()
+    this.#options.enforced(touched, left)
   }
 
   /** Who owns which address, as the kernel's chains have it. */
-  #owners(): ReadonlyMap<string, string> {
+  #heldOwners(): ReadonlyMap<string, string> {
     const { driver } = this.#options
     return new Map(FAMILIES.flatMap(family => [...addressOwners(driver.heldChains(family, 'filter'))]))
   }
@@ -246,4 +259,13 @@ export class Enforcement {
       else this.hostEndpoints.add(change.id)
     } else this.engine.update(change)
   }
+}
+
+/** Who will own which address when these chains are in the kernel. */
+function ownersIn({ chains }: KernelDelta): ReadonlyMap<string, string> {
+  const byFamily = FAMILIES.map(family => {
+    const own = chains.filter(chain => chain.family === family && chain.table === 'filter')
+    return addressOwners(new Map(own.map(({ name, rules }) => [name, rules ?? []])))
+  })
+  return new Map(byFamily.flatMap(owners => [...owners]))
 }

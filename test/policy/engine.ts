@@ -456,29 +456,39 @@ t.test('whose verdicts a delta may have changed', async t => {
 
 t.test('which addresses have got or lost an owner', async t => {
   const engine = new PolicyEngine(HERE)
-  const moved = (...changes: ModelChange[]) => {
+  const told = (...changes: ModelChange[]) => {
     for (const change of changes) engine.update(change)
-    return [...engine.interestsOf(engine.take()).moved].sort()
+    const { left, got, taken } = engine.interestsOf(engine.take())
+    return [left, got, taken].map(addresses => [...addresses].sort().join(' '))
   }
   const web = { addresses: ['10.0.0.1', 'fd00::1'], profiles: ['p'] }
-  t.same(moved(endpoint('web', web)), [], 'nobody had the addresses of a new endpoint')
-  t.same(moved(rules('p', [{ src_tag: 't' }])), [], 'policy moves nothing')
-  t.same(moved(endpoint('web', { ...web, labels: { a: 'b' } })), [], 'nor do labels')
-  t.same(moved(endpoint('there/one', { addresses: ['10.0.1.1'] })), [], 'nor what is elsewhere')
-  t.same(moved(endpoint('web', { ...web, addresses: ['10.0.0.1', '10.0.0.2'] })), ['fd00::1'])
+  t.same(told(endpoint('web', web)), ['', '10.0.0.1 fd00::1', ''], 'nobody had those of a new endpoint')
+  t.same(told(rules('p', [{ src_tag: 't' }])), ['', '', ''], 'policy moves nothing')
+  t.same(told(endpoint('web', { ...web, labels: { a: 'b' } })), ['', '', ''], 'nor do labels')
   t.same(
-    moved(gone(endpoint('web', {})), endpoint('api', { addresses: ['10.0.0.1'] })),
-    ['10.0.0.1', '10.0.0.2'],
+    told(endpoint('web', { ...web, mac: '02:00:00:00:00:01' })),
+    ['', '', ''],
+    'nor what is learnt of it',
+  )
+  const other = endpoint('web', { ...web, mac: '02:00:00:00:00:02' })
+  const all = '10.0.0.1 fd00::1'
+  t.same(told(other), [all, all, all], 'a workload that was made anew')
+  t.same(told(endpoint('there/one', { addresses: ['10.0.1.1'] })), ['', '', ''], 'nor what is elsewhere')
+  t.same(told(endpoint('web', { ...web, addresses: ['10.0.0.1', '10.0.0.2'] })), ['fd00::1', '10.0.0.2', ''])
+  t.same(
+    told(gone(endpoint('web', {})), endpoint('api', { addresses: ['10.0.0.1'] })),
+    ['10.0.0.1 10.0.0.2', '10.0.0.1', '10.0.0.1'],
     'one that goes to another endpoint',
   )
-  t.same(moved(gone(endpoint('api', {}))), ['10.0.0.1'])
+  t.same(told(gone(endpoint('api', {}))), ['10.0.0.1', '', ''])
   t.same(
-    moved(endpoint('api', { addresses: ['10.0.0.1'] })),
-    [],
+    told(endpoint('api', { addresses: ['10.0.0.1'] })),
+    ['', '10.0.0.1', ''],
     'its connections ended when it was given up',
   )
-  t.same(moved(gone(endpoint('there/one', {}))), [], 'one that is given up elsewhere')
-  t.same(moved(endpoint('api', { addresses: ['10.0.0.1', '10.0.1.1'] })), ['10.0.1.1'], 'and comes here')
+  t.same(told(gone(endpoint('there/one', {}))), ['', '', ''], 'one that is given up elsewhere')
+  const both = { addresses: ['10.0.0.1', '10.0.1.1'] }
+  t.same(told(endpoint('api', both)), ['', '10.0.1.1', '10.0.1.1'], 'and comes here')
 })
 
 t.test('warnings tell what is ignored, closed, incomplete or claimed twice', async t => {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import type { KernelDriver } from '../../src/kernel/driver.ts'
 import type { Applied, Repaired } from '../../src/kernel/report.ts'
-import type { WorkloadEndpoint } from '../../src/model/values.ts'
+import type { Family, WorkloadEndpoint } from '../../src/model/values.ts'
 import type { KernelDelta } from '../../src/render/kernel-delta.ts'
 import { openDoors } from '../../src/runtime/agent-doors.ts'
 import { AgentLife } from '../../src/runtime/agent-life.ts'
@@ -32,6 +32,9 @@ class NotingDriver {
     return this as unknown as KernelDriver
   }
 
+  /** Our chains as an earlier run has left them, in both families. */
+  held: ReadonlyMap<string, readonly string[]> = new Map()
+
   async adopt(full: KernelDelta): Promise<Applied> {
     this.calls.push(['adopt', full])
     return NOTHING
@@ -46,8 +49,8 @@ class NotingDriver {
     this.calls.push(['limit', maxElements])
   }
 
-  heldChains(): ReadonlyMap<string, readonly string[]> {
-    return new Map()
+  heldChains(family: Family): ReadonlyMap<string, readonly string[]> {
+    return family === 4 ? this.held : new Map()
   }
 }
 
@@ -76,7 +79,14 @@ function agent(sources = SOURCES) {
     clock,
     log,
     metrics,
-    enforced: addresses => looked.push(addresses),
+    handover: async (got, taken) => {
+      if (taken.size > 0) kernel.calls.push(['handover', [...taken]])
+      for (const address of taken) t.ok(got.has(address))
+    },
+    enforced: (addresses, left) => {
+      looked.push(addresses)
+      if (left.size > 0) kernel.calls.push(['left', [...left]])
+    },
   })
   const watch: Source = { name: 'test', run: async () => {}, relist: () => {} }
   const life = new AgentLife({
@@ -227,3 +237,37 @@ t.test("the store's limit of sets, and br_netfilter that comes and goes, take ef
   t.same(await rules(false), ['-j DROP'], 'closed without it')
   t.match((await rules(true))?.[0], /physdev/)
 })
+
+t.test(
+  'what is open with an address is ended before its new owner is let in, and after its last one is gone',
+  async t => {
+    const { enforcement, kernel } = agent()
+    const told = () =>
+      kernel.calls.splice(0).map(([verb, said]) => (Array.isArray(said) ? [verb, ...said] : [verb]))
+    const change = async (...changes: { id: string; value: WorkloadEndpoint | null }[]) => {
+      for (const each of changes) enforcement.engine.update({ kind: 'workload-endpoint', ...each })
+      await enforcement.step()
+      return told()
+    }
+    const was = endpoint('was', '10.0.0.1')
+    kernel.held = new Map([
+      ['podf-from', ['-s 10.0.0.1/32 -g podf-from-was', '-s 10.0.0.9/32 -g podf-from-gone']],
+      ['podf-from-was', ['! -i caliother -j DROP']],
+    ])
+    enforcement.engine.update({ kind: 'workload-endpoint', ...was })
+    enforcement.take(snapshot())
+    await enforcement.step()
+    t.same(
+      told(),
+      [['handover', '10.0.0.1'], ['adopt'], ['left', '10.0.0.9']],
+      'what an earlier run has left',
+    )
+    t.same(await change(endpoint('new', '10.0.0.2')), [['apply']], 'nobody had it')
+    t.same(await change({ id: was.id, value: null }), [['apply'], ['left', '10.0.0.1']])
+    t.same(
+      await change({ ...endpoint('new', '10.0.0.3') }, endpoint('heir', '10.0.0.2')),
+      [['handover', '10.0.0.2'], ['apply']],
+      'from one to another',
+    )
+  },
+)

@@ -20,6 +20,7 @@ export interface EndpointWords {
   readonly profiles?: readonly string[]
   readonly labels?: Readonly<Record<string, string>>
   readonly active?: boolean
+  readonly mac?: string
 }
 
 export function broken<Remains>(remains: Remains, reason = 'unreadable'): Broken<Remains> {
@@ -36,7 +37,7 @@ export function endpointValue(id: string, words: EndpointWords): WorkloadEndpoin
     endpoint,
     active: words.active ?? true,
     interface: `cali${workload}`,
-    mac: null,
+    mac: words.mac ?? null,
     profiles: words.profiles ?? [],
     addresses4: addresses.filter(address => !address.includes(':')),
     addresses6: addresses.filter(address => address.includes(':')),
