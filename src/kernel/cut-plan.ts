@@ -17,11 +17,16 @@ interface Tuple {
 }
 
 /**
- * `conntrack -D` walks the whole table each time (14 ms of buckets, 300 ms at 100 000 entries,
- * measured, and a multiple of it on a busy node). When that would take longer, whole servers or clients are
- * deleted at once, where every connection of theirs is to go.
+ * `conntrack -D` walks the whole table each time (14 ms of buckets, 300 ms at 100 000 entries, measured, and a
+ * multiple of it on a busy node). When that would take longer, packets are made to meet the cut sets first.
  */
 const PATIENCE_MS = 100
+/**
+ * When it would take longer than this, whole servers or clients are deleted at once, where every connection of theirs
+ * was to go. What of theirs was opened and allowed since the scan goes with them, so this is for floods only.
+ */
+const FLOOD_MS = 5000
+const FLOOD = 32
 /** How many addresses of connections that stay are remembered. With more of them, a second scan tells. */
 const MOST_SPARED = 10_000
 
@@ -76,9 +81,16 @@ export class CutPlan {
     }
   }
 
-  /** Whether these deletions would take long, each as long as the scan did. */
-  isLong(deletions: readonly Deletion[]): boolean {
-    return deletions.length > 4 && deletions.length * this.#scanMs > PATIENCE_MS
+  /** Whether the deletions would take long, each as long as the scan did. */
+  get isLong(): boolean {
+    const { length } = this.deletions()
+    return length > 4 && length * this.#scanMs > PATIENCE_MS
+  }
+
+  /** Whether they would take so long that wider ones are better. */
+  get isFlood(): boolean {
+    const { length } = this.deletions()
+    return length > FLOOD && length * this.#scanMs > FLOOD_MS
   }
 
   widened(): WiderPlan {

@@ -124,7 +124,7 @@ export class ConnectionCutter {
         unclosed = await this.#close(this.#closed, plan, tuples)
         // Policy may have changed since the scan, and `reopen` did not know of these yet.
         reopened.push(...(await this.#reopen(this.#closed, judge)))
-        if (cutFirst !== undefined && plan.isLong(plan.deletions())) {
+        if (cutFirst !== undefined && plan.isLong) {
           // A failure is the driver's to mend, and whoever holds the rules' lock need not be waited for.
           first ??= cutFirst(true).catch(() => {})
           await Promise.race([first, new Promise(resolve => setTimeout(resolve, FIRST_MS))])
@@ -140,8 +140,7 @@ export class ConnectionCutter {
   }
 
   async #deletions(plan: CutPlan, judge: Judge): Promise<readonly Deletion[]> {
-    const deletions = plan.deletions()
-    if (!plan.isLong(deletions)) return deletions
+    if (!plan.isFlood) return plan.deletions()
     const wider = plan.widened()
     if (!wider.certain)
       await this.#scan(flow => {

@@ -3,6 +3,7 @@ import { type MatrixPlace, probeMatrix } from '../../../src/lab/matrix.ts'
 import type { LabPod, PodRequest } from '../../../src/lab/pod.ts'
 import type { Stage } from '../../../src/lab/stage.ts'
 import type { Family } from '../../../src/model/values.ts'
+import { cutSetName } from '../../../src/render/sets.ts'
 import type { Variant } from '../../stage.ts'
 import { questions } from './ask.ts'
 import { readTable } from './table.ts'
@@ -111,6 +112,7 @@ export async function openScene<const Name extends string>(
         }),
       )
       await Promise.all(rounds)
+      if (wrong.length > 0) await tellWhy(t, stage)
       return t.same(wrong, [], title)
     },
     async replace(name, standing, request = {}) {
@@ -130,4 +132,14 @@ function called(place: MatrixPlace, through: Through | undefined): MatrixPlace {
   if (through === undefined) return place
   const { name, namespace } = place
   return { name, namespace, address4: through(place, 4), address6: through(place, 6) }
+}
+
+/** What the agents did last and what they have closed, for whoever reads a failure afterwards. */
+async function tellWhy(t: Test, { agents, lab }: Stage): Promise<void> {
+  for (const [name, agent] of agents) t.comment(`the agent of ${name}:\n${agent.log().slice(-3000)}`)
+  for (const node of lab.nodes)
+    for (const family of [4, 6] as const) {
+      const { stdout } = await node.run(['ipset', 'save', cutSetName(family)], { allowFailure: true })
+      t.comment(`closed on ${node.name}:\n${stdout}`)
+    }
 }
