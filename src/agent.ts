@@ -1,4 +1,4 @@
-import { backendMismatch, chooseBackend, readHints } from './kernel/backend.ts'
+import { chooseBackend } from './kernel/backend.ts'
 import { cleanUp } from './kernel/cleanup.ts'
 import { ConnectionCutter } from './kernel/cut.ts'
 import { KernelDriver } from './kernel/driver.ts'
@@ -21,6 +21,7 @@ import { createLog, logOptions, standardOutput } from './runtime/log.ts'
 import { createMetrics } from './runtime/metrics.ts'
 import { nodeAddresses } from './runtime/node-addresses.ts'
 import { createNotifier } from './runtime/notify.ts'
+import { OtherBackend } from './runtime/other-backend.ts'
 import { readHostTraits, renderOptions } from './runtime/render-options.ts'
 import { resolveSettings, type SettingSources } from './runtime/settings.ts'
 import { Closers, onShutdown } from './runtime/shutdown.ts'
@@ -149,6 +150,7 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
   const watchdog = new Watchdog(clock, STUCK_MS)
   const notifier = createNotifier(process.env, (file, args) => processes.run(file, args, { timeoutMs: 5000 }))
   const notes = newNotes(settings.hostName, source.watch.name)
+  const otherBackend = new OtherBackend({ processes, backend: choice.backend, driver, log, notes })
   const status = () => agentStatus(notes, enforcement, driver, health)
   const life: AgentLife = new AgentLife({
     live,
@@ -156,6 +158,7 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
     traits,
     enforcement,
     driver,
+    otherBackend,
     log,
     metrics,
     clock,
@@ -220,8 +223,7 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
       { component: 'agent', backend: choice.backend, because: choice.because, host: settings.hostName },
       'started',
     )
-    notes.mismatch = backendMismatch(choice.backend, await readHints(processes))
-    if (notes.mismatch !== null) log.warn({ component: 'kernel' }, notes.mismatch)
+    await otherBackend.look()
     await watching
     await notifier.stopping()
     log.info(

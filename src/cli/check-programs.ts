@@ -1,13 +1,15 @@
 import {
-  BACKENDS,
   type Backend,
   backendMismatch,
   chooseBackend,
+  otherBackend,
   readHints,
   toolName,
 } from '../kernel/backend.ts'
+import { findRemovals } from '../kernel/cleanup.ts'
 import type { Processes } from '../kernel/process.ts'
 import { FAMILIES } from '../model/values.ts'
+import { formerRules } from '../runtime/other-backend.ts'
 import { type Finding, green, red, yellow } from './finding.ts'
 
 /** How each program names its version, and what its absence costs. */
@@ -67,17 +69,21 @@ export async function checkBackend(processes: Processes, setting: 'auto' | Backe
     const { missing } = await processes.run(tool, ['--version'], { timeoutMs: 10_000 })
     if (missing) findings.push(red(tool, 'is not installed', `Install iptables with its ${backend} tools.`))
   }
-  findings.push(await agreement(processes, backend))
+  findings.push(await agreement(processes, backend), ...(await formerBackend(processes, backend)))
   return { backend, findings }
 }
 
 async function agreement(processes: Processes, backend: Backend): Promise<Finding> {
   const mismatch = backendMismatch(backend, await readHints(processes))
   if (mismatch !== null)
-    return yellow(
-      'backend',
-      mismatch,
-      `Set backend to ${BACKENDS.find(other => other !== backend)}, as Kubernetes uses.`,
-    )
+    return yellow('backend', mismatch, `Set backend to ${otherBackend(backend)}, as Kubernetes uses.`)
   return green('backend', 'no other program of this host is known to use the other one')
+}
+
+/** What a run with the other backend left there; nothing to say where there is none. */
+async function formerBackend(processes: Processes, backend: Backend): Promise<Finding[]> {
+  const other = otherBackend(backend)
+  if ((await findRemovals(processes, other)).length === 0) return []
+  const remedy = `The agent removes them once its rules stand in ${backend}; where none is to run, use podfence cleanup.`
+  return [yellow(`iptables-${other}`, formerRules(other), remedy)]
 }

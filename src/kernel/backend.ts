@@ -6,6 +6,11 @@ import type { Processes } from './process.ts'
 export type Backend = 'nft' | 'legacy'
 export const BACKENDS: readonly Backend[] = ['nft', 'legacy']
 
+/** The one that is not written to. */
+export function otherBackend(backend: Backend): Backend {
+  return backend === 'nft' ? 'legacy' : 'nft'
+}
+
 /** `iptables-nft-restore`, `ip6tables-legacy-save`, ... or the plain `iptables-nft`. */
 export function toolName(backend: Backend, family: Family, verb: '' | 'restore' | 'save'): string {
   return `${family === 4 ? 'iptables' : 'ip6tables'}-${backend}${verb === '' ? '' : `-${verb}`}`

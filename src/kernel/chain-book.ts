@@ -98,6 +98,11 @@ export class ChainBook {
     return [...names]
   }
 
+  /** Does the kernel hold the jumps to the hooks' chains, and what decides behind them? */
+  stands(): boolean {
+    return this.hooks.parents(name => this.fateOf(name)).length === 0 && this.standing() !== null
+  }
+
   /** Makes what the kernel holds of these chains their desired content, until the desired state is known. */
   keep(names: readonly string[], guard: Guard): void {
     for (const name of names) {

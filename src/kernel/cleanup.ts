@@ -36,22 +36,40 @@ export async function cleanUp(
   const removals: Removal[] = []
   const left: string[] = []
   for (const backend of BACKENDS) {
-    for (const family of FAMILIES) {
-      for (const removal of await findRemovals(processes, backend, family)) {
-        removals.push(removal)
-        if (options.dryRun) continue
-        const args = removal.tool === 'nft' ? ['-f', '-'] : ['--noflush', '-w']
-        const end = await processes.run(removal.tool, args, { input: `${removal.lines.join('\n')}\n` })
-        if (end.code !== 0) left.push(`${removal.tool}: ${end.stderr.trim() || `ended with ${end.code}`}`)
-      }
-    }
+    const found = await findRemovals(processes, backend)
+    removals.push(...found)
+    if (!options.dryRun) left.push(...(await removeRules(processes, found)))
   }
   const sets = await ownSets(processes)
   if (!options.dryRun) left.push(...(await destroySets(processes, sets)))
   return { removals, sets, left }
 }
 
-async function findRemovals(
+/**
+ * What would remove the chains and jumps of ours from one backend; nothing where its tools are missing. Only
+ * looks: no table is made or loaded by it. Sets are not among it, since both backends share them.
+ */
+export async function findRemovals(processes: Processes, backend: Backend): Promise<readonly Removal[]> {
+  const removals: Removal[] = []
+  for (const family of FAMILIES) removals.push(...(await findFamilyRemovals(processes, backend, family)))
+  return removals
+}
+
+/** Carries removals out, each in one transaction. Resolves with what failed, one sentence each. */
+export async function removeRules(
+  processes: Processes,
+  removals: readonly Removal[],
+): Promise<readonly string[]> {
+  const failures: string[] = []
+  for (const { tool, lines } of removals) {
+    const args = tool === 'nft' ? ['-f', '-'] : ['--noflush', '-w']
+    const end = await processes.run(tool, args, { input: `${lines.join('\n')}\n` })
+    if (end.code !== 0) failures.push(`${tool}: ${end.stderr.trim() || `ended with ${end.code}`}`)
+  }
+  return failures
+}
+
+async function findFamilyRemovals(
   processes: Processes,
   backend: Backend,
   family: Family,

@@ -145,6 +145,11 @@ export class KernelDriver {
     )
   }
 
+  /** Whether our jumps and the chains that decide behind them stand, in both families. */
+  stands(): boolean {
+    return this.#books.stand()
+  }
+
   status(): KernelStatus {
     return {
       backend: this.#options.backend,

@@ -85,6 +85,12 @@ export class KernelBooks {
     }
   }
 
+  /** Do the jumps, and the chains that decide behind them, stand in both families? */
+  stand(): boolean {
+    for (const [, , book] of this.#books()) if (!book.stands()) return false
+    return true
+  }
+
   refused(): readonly Refusal[] {
     return [...this.#books()].flatMap(([family, table, book]) =>
       book.refused().map(([{ name, owner }, said]) => ({ family, table, chain: name, owner, said })),

@@ -11,6 +11,7 @@ import type { LiveSettings } from './live-settings.ts'
 import type { Logger } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import type { Notifier } from './notify.ts'
+import type { OtherBackend } from './other-backend.ts'
 import { Pace } from './pace.ts'
 import { type HostTraits, renderOptions } from './render-options.ts'
 import type { ChosenSource } from './source-choice.ts'
@@ -22,6 +23,7 @@ export interface AgentLifeOptions {
   readonly traits: HostTraits
   readonly enforcement: Enforcement
   readonly driver: KernelDriver
+  readonly otherBackend: Pick<OtherBackend, 'look' | 'clear'>
   readonly log: Logger
   readonly metrics: Metrics
   readonly clock: Clock
@@ -228,7 +230,8 @@ export class AgentLife {
   }
 
   async #step(): Promise<void> {
-    const { enforcement, watchdog, health, notes, metrics, notifier, log, changed } = this.#options
+    const { enforcement, otherBackend, watchdog, health, notes, metrics, notifier, log, changed } =
+      this.#options
     watchdog.progress('apply')
     try {
       await enforcement.step()
@@ -246,6 +249,7 @@ export class AgentLife {
         'enforced for the first time',
       )
       metrics.int_dataplane_initial_resync_time_seconds.set(performance.now() / 1000)
+      void otherBackend.clear().then(() => changed(false))
       void notifier.status(`enforcing, ${enforcement.engine.endpoints().length} workload endpoints`)
     }
     changed(true)
@@ -263,12 +267,14 @@ export class AgentLife {
   }
 
   #scheduleRefresh(): void {
-    const { clock, live, enforcement, notes } = this.#options
+    const { clock, live, enforcement, otherBackend, notes } = this.#options
     const interval = live.now.refreshInterval
     // An interval of 0 may be changed by SIGHUP, so it is looked at again.
     this.#cancelRefresh = clock.after(interval > 0 ? interval : 60_000, async () => {
       if (this.#begun && live.now.refreshInterval > 0) {
         await this.repaired(enforcement.refresh())
+        await otherBackend.look()
+        if (this.#firstEnforced) await otherBackend.clear()
         notes.lastRefresh = new Date()
       }
       this.#scheduleRefresh()

@@ -78,6 +78,17 @@ t.test('backend: none, a missing tool, a mismatch', async t => {
   const mismatch = await checkBackend(hints, 'auto')
   t.equal(mismatch.backend, 'legacy')
   t.match(mismatch.findings.at(-1), { level: 'yellow', what: 'backend', remedy: /Set backend to nft/ })
+  const former = programs(file => {
+    if (file === 'iptables') return { stdout: 'iptables v1.8.9 (legacy)\n' }
+    const ours = '*filter\n:podf-FORWARD - [0:0]\n-A FORWARD -j podf-FORWARD\nCOMMIT\n'
+    return { stdout: file === 'ip6tables-nft-save' ? ours : '' }
+  })
+  t.match((await checkBackend(former, 'auto')).findings.at(-1), {
+    level: 'yellow',
+    what: 'iptables-nft',
+    says: /earlier run/,
+    remedy: /removes them once its rules stand in legacy/,
+  })
 })
 
 t.test('kernel: all works, something does not, no namespace', async t => {

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { backendMismatch, chooseBackend, readHints, toolName } from '../../src/kernel/backend.ts'
-import { cleanUp } from '../../src/kernel/cleanup.ts'
+import { cleanUp, findRemovals, removeRules } from '../../src/kernel/cleanup.ts'
 import { KernelDriver } from '../../src/kernel/driver.ts'
 import { type Ended, type Processes, systemProcesses } from '../../src/kernel/process.ts'
 import { enterSandbox } from '../sandbox.ts'
@@ -53,6 +53,45 @@ t.test('cleanup removes everything of ours, and nothing else', { skip: inside.sk
   t.same(report.left, [])
   t.same(withoutEmptyTables(everything()), withoutEmptyTables(before))
   t.match(await cleanUp(processes), { removals: [], sets: [], left: [] }, 'once more is nothing')
+})
+
+t.test(
+  'rules of one backend alone are removed; the sets stay for the other',
+  { skip: inside.skip },
+  async t => {
+    const processes = systemProcesses()
+    for (const backend of ['nft', 'legacy'] as const) {
+      const driver = new KernelDriver({ processes, backend, hooks: HOOKS })
+      t.notOk(driver.stands(), 'nothing is known yet')
+      await driver.open()
+      t.notOk(driver.stands(), 'nothing is there yet')
+      await driver.adopt(world())
+      t.ok(driver.stands())
+      await driver.close()
+    }
+    const found = await findRemovals(processes, 'nft')
+    t.same(found.map(({ tool }) => tool).sort(), [
+      'ip6tables-nft-restore',
+      'ip6tables-nft-restore',
+      'iptables-nft-restore',
+      'iptables-nft-restore',
+    ])
+    t.same(await removeRules(processes, found), [])
+    t.same(await findRemovals(processes, 'nft'), [])
+    t.match(sh('iptables-legacy-save'), /-A FORWARD -j podf-FORWARD/)
+    t.match(sh('ipset list podf-4-a'), /10.0.0.1/)
+    t.same((await cleanUp(processes)).left, [])
+  },
+)
+
+t.test('a look at a backend that nobody uses makes nothing there', { skip: inside.skip }, async t => {
+  const look = `nft list tables; cat /proc/net/ip_tables_names /proc/net/ip6_tables_names`
+  const processes = systemProcesses()
+  sh('nft flush ruleset')
+  const before = sh(look)
+  for (const backend of ['nft', 'legacy'] as const) t.same(await findRemovals(processes, backend), [])
+  await readHints(processes)
+  t.equal(sh(look), before)
 })
 
 t.test('cleanup where native rules of others hide the table', { skip: inside.skip }, async t => {

@@ -95,6 +95,7 @@ function agent(sources = SOURCES) {
     traits,
     enforcement,
     driver: kernel.driver,
+    otherBackend: { look: async () => {}, clear: async () => {} },
     log,
     metrics,
     clock,
