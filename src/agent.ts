@@ -184,13 +184,14 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
           const node = {
             host: settings.hostName,
             view: engine,
+            render: renderOptions(live.now, life.traits),
             settings: live.now,
             addresses: [...nodeAddresses()],
           }
           return explain(question, {
             ...node,
             addressesOf: id => engine.addressesOf(id),
-            revision: enforcement.enforcedRevision,
+            revision: enforcement.revisions.seen,
           })
         },
         render: stage =>

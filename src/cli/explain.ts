@@ -57,23 +57,28 @@ async function ask(
   const sources = await commandSources(command, terminal)
   const { settings } = resolveSettings(sources)
   if (from === 'agent') return [await new AgentClient(settings.runDir).explain(question)]
-  const [{ treeFrom }, { OfflineCluster }, { explain }] = await Promise.all([
-    import('./tree-origin.ts'),
-    import('./offline-cluster.ts'),
-    import('../runtime/explain.ts'),
-  ])
+  const [{ treeFrom }, { OfflineCluster }, { explain }, { readHostTraits, renderOptions }] =
+    await Promise.all([
+      import('./tree-origin.ts'),
+      import('./offline-cluster.ts'),
+      import('../runtime/explain.ts'),
+      import('../runtime/render-options.ts'),
+    ])
   const cluster = new OfflineCluster(await treeFrom(from, settings))
   const owners = [question.source, question.destination].map(side => hostsOf(side, cluster))
   const hosts = [...new Set(owners.flat())]
   if (hosts.length === 0) hosts.push(settings.hostName)
+  const traits = from === 'etcd' ? await readHostTraits() : null
   return hosts.map(host => {
     const flags = new Map(sources.flags).set('hostName', host)
     const hosted = resolveSettings({ ...sources, flags, store: cluster.config() })
+    const own = host === settings.hostName
     return explain(question, {
       host,
       view: cluster.engine(host),
+      render: own && traits !== null ? renderOptions(hosted.settings, traits) : null,
       settings: hosted.settings,
-      addresses: host === settings.hostName && from === 'etcd' ? [...nodeAddresses()] : [],
+      addresses: own && from === 'etcd' ? [...nodeAddresses()] : [],
       addressesOf: id => cluster.addressesOf(id),
       revision: cluster.revision,
     })

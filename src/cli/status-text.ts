@@ -40,9 +40,11 @@ function summary(status: Status, paint: Paint): string {
   return lines.map(([name, text]) => `${name.padEnd(wide)}  ${oneLine(text)}`).join('\n')
 }
 
-function revisions({ revision, enforcedRevision }: Status, paint: Paint): string {
+function revisions({ revision, appliedRevision, enforcedRevision }: Status, paint: Paint): string {
   if (revision === null) return 'none yet'
   if (revision === enforcedRevision) return `${revision}, enforced`
+  if (revision === appliedRevision)
+    return paint('red', `${revision}, enforced but for what the kernel did not take`)
   return paint('yellow', `${revision}, enforced up to ${enforcedRevision ?? 'none'}`)
 }
 
@@ -79,8 +81,10 @@ function troubles(status: Status, verbose: boolean, paint: Paint): string {
     status.policyWarnings.map(({ level, subject, text }) => paint(level, `${subject} ${text}`)),
     // Pending ones are counted above; a closed one is mostly told of by policy already.
     status.endpoints
-      .filter(({ id, state }) => (state === 'closed' || state === 'failed') && !warned.has(`endpoint ${id}`))
-      .map(({ id, state, reason }) => yellow(`endpoint ${id} is ${state}: ${reason ?? ''}`)),
+      .filter(({ id, state }) => state === 'failed' || (state === 'closed' && !warned.has(`endpoint ${id}`)))
+      .map(({ id, state, reason }) =>
+        (state === 'failed' ? red : yellow)(`endpoint ${id} is ${state}: ${reason ?? ''}`),
+      ),
     status.hostEndpoints.map(id => yellow(`host endpoint ${id}: NOT ENFORCED`)),
     status.ignoredConfig.map(({ key, reason, warn }) => (warn ? yellow : dim)(`ignored: ${key}: ${reason}`)),
     status.needRestart.length === 0 ? [] : [yellow(`restart needed for: ${status.needRestart.join(', ')}`)],

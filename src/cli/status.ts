@@ -23,7 +23,7 @@ interface Options {
 export function command(terminal: Terminal, ended: (exitCode: number) => void): Command {
   const status = new Command('status')
     .description(
-      'Prints what the agent of this node does. Ends with 0 when it is ready, 1 when it is not, 5 when there is none.',
+      'Prints what the agent of this node does. Ends with 0 when it is ready and the kernel has taken everything, 1 when not, 5 when there is none.',
     )
     .addOption(outputOption('table', 'json'))
     .option('-v, --verbose', 'every endpoint and every rejection')
@@ -38,7 +38,7 @@ export function command(terminal: Terminal, ended: (exitCode: number) => void): 
   })
 }
 
-/** Ready, and the kernel has acknowledged everything that was seen. */
+/** Ready, and the kernel has acknowledged everything that was seen: nothing is on its way, refused or short. */
 export function isReady(status: Status): boolean {
   return status.health.ready.healthy && status.sync.inSync && status.enforcedRevision === status.revision
 }

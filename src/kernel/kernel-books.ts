@@ -93,7 +93,9 @@ export class KernelBooks {
 
   refused(): readonly Refusal[] {
     return [...this.#books()].flatMap(([family, table, book]) =>
-      book.refused().map(([{ name, owner }, said]) => ({ family, table, chain: name, owner, said })),
+      book.refused().map(([{ name, owner, want }, said]) => {
+        return { family, table, chain: name, owner, said, litter: want === null }
+      }),
     )
   }
 

@@ -7,7 +7,12 @@ import type { ShortSet } from './set-book.ts'
 export interface Refusal extends ChainPlace {
   readonly owner: string
   readonly said: string
+  /** It was to go, and nothing leads to it any more: what stays is litter. */
+  readonly litter: boolean
 }
+
+/** What the kernel does not hold as it should after a call. */
+export type Unmet = Pick<Applied, 'refused' | 'short'>
 
 /** What one call wrote, and what is not as it should be afterwards (of all, not only of this call). */
 export interface Applied {

@@ -124,8 +124,13 @@ export async function openStage(options: StageOptions, processes: Processes): Pr
 }
 
 /** Whether the kernel has acknowledged everything up to the revision `written`. */
-export function hasEnforced({ revision, enforcedRevision, sync, kernel }: Status, written: bigint): boolean {
-  if (!sync.inSync || revision === null || enforcedRevision !== revision || kernel.failure !== null)
+export function hasEnforced(status: Status, written: bigint): boolean {
+  return hasApplied(status, written) && status.enforcedRevision === status.revision
+}
+
+/** Likewise, but for what the kernel does not take: that is told in `refused` and `short`. */
+export function hasApplied({ revision, appliedRevision, sync, kernel }: Status, written: bigint): boolean {
+  if (!sync.inSync || revision === null || appliedRevision !== revision || kernel.failure !== null)
     return false
   return BigInt(revision) >= written
 }

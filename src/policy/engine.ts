@@ -15,7 +15,6 @@ import { type PolicyWarning, warningsOf } from './warning.ts'
 /** Figures for the metrics. */
 export interface PolicyCounts extends ClusterCounts {
   readonly localEndpoints: number
-  readonly closedEndpoints: number
   readonly tiers: number
   readonly policies: number
   /** Profiles that have rules. */
@@ -152,7 +151,6 @@ export class PolicyEngine implements PolicyView {
     return {
       ...this.#cluster.counts(),
       localEndpoints: this.#local.settled.size,
-      closedEndpoints: this.#local.all().filter(({ closed }) => closed !== null).length,
       tiers: this.#tiers.size,
       policies: this.#picks.size,
       profiles: this.#profileRules.size,

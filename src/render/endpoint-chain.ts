@@ -17,12 +17,18 @@ import {
 } from './match.ts'
 import type { PlacedEndpoint } from './placed-endpoint.ts'
 import { ALLOW_CHAIN } from './rule-list.ts'
+import { messageText } from './safe-text.ts'
 import { dropRules, type Style } from './style.ts'
 
 export interface EndpointChainContext {
   readonly style: Style
   /** The chain of a list; null when there is none, and the list denies everything. */
   listName(id: RuleListId): string | null
+}
+
+/** Whom its chains serve, as messages about them say. */
+export function endpointOwner(id: string, direction: 'from' | 'to'): string {
+  return messageText(`endpoint ${id} ${direction}`)
 }
 
 /**
@@ -49,7 +55,7 @@ export function fromChain(
     table: 'filter',
     name,
     rank: 'endpoint',
-    owner: `endpoint ${endpoint.id} from`,
+    owner: endpointOwner(endpoint.id, 'from'),
     title,
     body,
   }
@@ -78,7 +84,8 @@ export function toChain(
         body.push(rule([source(hostNet(own)), ...itself], goto(ALLOW_CHAIN)))
     body.push(...stackRules(endpoint.ingress, title, context))
   }
-  return { family, table: 'filter', name, rank: 'endpoint', owner: `endpoint ${endpoint.id} to`, title, body }
+  const owner = endpointOwner(endpoint.id, 'to')
+  return { family, table: 'filter', name, rank: 'endpoint', owner, title, body }
 }
 
 /** Matches that are each true of a packet which carries this endpoint's address but is not from it. */

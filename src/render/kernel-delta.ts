@@ -34,6 +34,7 @@ export type SetType = 'hash:ip' | 'hash:net' | 'hash:ip,port,ip'
 
 /** What a member more can do: let more through, or let less through. No set does both. */
 export type SetRole = 'opens' | 'closes'
+export const SET_ROLES: readonly SetRole[] = ['opens', 'closes']
 
 export interface SetChange {
   readonly name: string

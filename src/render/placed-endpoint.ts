@@ -4,6 +4,14 @@ import type { LocalEndpoint, PolicyStack } from '../policy/outcome.ts'
 import { type Attachment, attachmentOf, type RenderOptions } from './options.ts'
 import { canonicalMac, isInterfaceName } from './safe-text.ts'
 
+/** Traffic of an endpoint that meets no rule of ours, however closed it is. */
+export interface Unseen {
+  /** All that is forwarded or sent to the node; or only what its bridge forwards without asking iptables. */
+  readonly what: 'all' | 'bridged'
+  /** Why, for people. */
+  readonly why: string
+}
+
 /** A local endpoint as far as its chains and its dispatch need it, with every text printed again. */
 export interface PlacedEndpoint {
   readonly id: string
@@ -14,6 +22,7 @@ export interface PlacedEndpoint {
   readonly mac: string | null
   readonly addresses: Readonly<Record<Family, readonly string[]>>
   readonly closed: string | null
+  readonly unseen: Unseen | null
   readonly ingress: PolicyStack
   readonly egress: PolicyStack
 }
@@ -22,7 +31,10 @@ export interface PlacedEndpoint {
 export function placeEndpoint(endpoint: LocalEndpoint, options: RenderOptions): PlacedEndpoint {
   const reasons: string[] = []
   if (endpoint.closed !== null) reasons.push(endpoint.closed)
-  const attachment = attach(endpoint.interface, options, reasons)
+  const attached = attach(endpoint.interface, options)
+  const attachment = 'unseen' in attached ? null : attached
+  const unseen = 'unseen' in attached ? attached.unseen : null
+  if (unseen !== null) reasons.push(unseen.why)
   const mac = endpoint.mac === null ? null : canonicalMac(endpoint.mac)
   if (mac === null && endpoint.mac !== null) reasons.push('its mac is no Ethernet address')
   return {
@@ -31,23 +43,26 @@ export function placeEndpoint(endpoint: LocalEndpoint, options: RenderOptions): 
     attachment,
     mac,
     addresses: { 4: clean(endpoint.addresses4, 4, reasons), 6: clean(endpoint.addresses6, 6, reasons) },
+    unseen,
     closed: reasons.length === 0 ? null : reasons.join('; '),
     ingress: endpoint.ingress,
     egress: endpoint.egress,
   }
 }
 
-function attach(name: string, options: RenderOptions, reasons: string[]): Attachment | null {
-  if (!isInterfaceName(name)) {
-    reasons.push('its interface name cannot be one')
-    return null
-  }
+/**
+ * Behind an interface that is neither a bridge nor of a workload prefix there is no gate: a rule on any name that
+ * the store says could as well cut the node off.
+ */
+function attach(name: string, options: RenderOptions): Attachment | { readonly unseen: Unseen } {
+  if (!isInterfaceName(name)) return { unseen: { what: 'all', why: 'its interface name cannot be one' } }
   const attachment = attachmentOf(name, options)
   if (attachment.kind === 'routed') return attachment
-  if (options.bridges.length === 0) reasons.push('its interface has no workload prefix, and no bridge is set')
-  else if (options.bridgeFilter === false) reasons.push('it hangs on a bridge, and br_netfilter is not there')
-  else return attachment
-  return null
+  if (options.bridges.length === 0)
+    return { unseen: { what: 'all', why: 'its interface has no workload prefix, and no bridge is set' } }
+  if (options.bridgeFilter === false)
+    return { unseen: { what: 'bridged', why: 'it hangs on a bridge, and br_netfilter is not there' } }
+  return attachment
 }
 
 function clean(texts: readonly string[], family: Family, reasons: string[]): string[] {

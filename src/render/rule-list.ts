@@ -4,6 +4,7 @@ import { DROP, goto, rule } from './action.ts'
 import type { Chain } from './chain.ts'
 import type { Match } from './match.ts'
 import { alternativesOf, type RuleMatchContext } from './rule-match.ts'
+import { messageText } from './safe-text.ts'
 import { otherRole, usesSets } from './set-roles.ts'
 import { dropRules, logRule, type Style } from './style.ts'
 
@@ -24,6 +25,11 @@ export function listTitle(list: RuleList): string {
   return `${list.direction === 'inbound' ? 'in' : 'out'}/${list.owner.kind}/${list.owner.name}`
 }
 
+/** Whom its chains serve, as messages about them say: `profile web inbound`. */
+export function listOwner({ owner, direction }: Pick<RuleList, 'owner' | 'direction'>): string {
+  return messageText(`${owner.kind} ${owner.name} ${direction}`)
+}
+
 /**
  * The chain of one policy's or profile's rules of one direction and family. It sets ACCEPT or PASS and
  * comes back, drops, or comes back with neither: then the next list is asked. A closed list drops everything.
@@ -33,8 +39,7 @@ export function listChain(list: RuleList, name: string, family: Family, context:
   const body: string[] = []
   if (list.closed !== null) body.push(...dropRules(context.style, [], `closed:${title}`))
   else for (const each of list.rules) body.push(...ruleLines(each, title, family, context))
-  const owner = `${list.owner.kind} ${list.owner.name} ${list.direction}`
-  return { family, table: 'filter', name, rank: 'list', owner, title, body }
+  return { family, table: 'filter', name, rank: 'list', owner: listOwner(list), title, body }
 }
 
 function ruleLines(each: EffectiveRule, title: string, family: Family, context: RuleListContext): string[] {

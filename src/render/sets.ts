@@ -33,6 +33,11 @@ export function setParts(id: string, role: SetRole): readonly string[] {
   return role === 'opens' ? [id] : [id, role]
 }
 
+/** What it is the set of, as messages about it say: `tag:web`. */
+export function setOwner(id: string, role: SetRole): string {
+  return messageText(setParts(id, role).join(' '))
+}
+
 /** One family's part of a set's change; null when this family has none. */
 export function setChange(
   id: string,
@@ -53,7 +58,7 @@ export function setChange(
     removed: delta.removed,
     added,
     deleted,
-    owner: messageText(setParts(id, role).join(' ')),
+    owner: setOwner(id, role),
   }
 }
 

@@ -87,7 +87,7 @@ export class AgentLife {
     if (passed === null || !enforcement.take(passed)) return
     if (!source.gated) this.#waiting(null)
     if (enforcement.configChanges !== configChanges) this.#settingsChanged()
-    log.debug({ component: 'source', kind: event.kind, revision: enforcement.revision }, 'event taken')
+    log.debug({ component: 'source', kind: event.kind, revision: enforcement.revisions.seen }, 'event taken')
     this.#poke()
   }
 
@@ -118,7 +118,9 @@ export class AgentLife {
   async repaired(work: Promise<Repaired>): Promise<void> {
     const { log, changed, enforcement } = this.#options
     try {
-      const { repairedChains, repairedHooks, repairedSets } = await work
+      const repaired = await work
+      enforcement.revisions.settle(repaired)
+      const { repairedChains, repairedHooks, repairedSets } = repaired
       const count = repairedChains.length + repairedHooks.length + repairedSets.length
       if (count === 0) return
       const names = [...repairedHooks, ...repairedChains].map(
@@ -245,7 +247,7 @@ export class AgentLife {
       this.#firstEnforced = true
       const ms = Math.round(performance.now())
       log.info(
-        { component: 'agent', revision: enforcement.enforcedRevision, ms },
+        { component: 'agent', revision: enforcement.revisions.applied, ms },
         'enforced for the first time',
       )
       metrics.int_dataplane_initial_resync_time_seconds.set(performance.now() / 1000)

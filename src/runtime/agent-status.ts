@@ -1,9 +1,9 @@
 import type { KernelDriver } from '../kernel/driver.ts'
-import type { LocalEndpoint, RuleListId } from '../policy/outcome.ts'
+import { endpointStates } from './endpoint-states.ts'
 import type { Enforcement } from './enforcement.ts'
 import type { Health } from './health.ts'
 import type { IgnoredKey } from './setting-layers.ts'
-import type { EndpointStatus, Status } from './status.ts'
+import type { Status } from './status.ts'
 import { podfenceVersion } from './version.ts'
 
 /** What only the composition root knows of the agent's state; it writes here, `agentStatus` reads. */
@@ -54,8 +54,8 @@ export function agentStatus(
   health: Health,
 ): Status {
   const kernel = driver.status()
-  const failed = new Map(kernel.refused.map(({ owner, said }) => [owner, said]))
-  const pending = notes.applyFailure !== null || enforcement.revision !== enforcement.enforcedRevision
+  const { seen, applied, enforced } = enforcement.revisions
+  const pending = notes.applyFailure ?? (seen === applied ? null : `revision ${seen} is being applied`)
   return {
     schema: 1,
     version: podfenceVersion(),
@@ -66,8 +66,9 @@ export function agentStatus(
     health: { live: health.answer('liveness'), ready: health.answer('readiness') },
     source: { name: notes.sourceName, connected: notes.connected, reason: notes.connectionReason },
     sync: { inSync: notes.waitingFor === null, waitingFor: notes.waitingFor },
-    revision: enforcement.revision,
-    enforcedRevision: enforcement.enforcedRevision,
+    revision: seen,
+    appliedRevision: applied,
+    enforcedRevision: enforced,
     kernel: {
       backend: kernel.backend,
       mismatch: notes.mismatch,
@@ -76,7 +77,7 @@ export function agentStatus(
       lastApply: notes.lastApply?.toISOString() ?? null,
       lastRefresh: notes.lastRefresh?.toISOString() ?? null,
     },
-    endpoints: enforcement.engine.endpoints().map(endpoint => endpointStatus(endpoint, failed, pending)),
+    endpoints: endpointStates(enforcement.endpoints(), { view: enforcement.view, unmet: kernel, pending }),
     rejections: [...enforcement.tree.rejections().values()],
     refused: kernel.refused,
     short: kernel.short,
@@ -89,31 +90,5 @@ export function agentStatus(
       ...notes.warnings.values(),
       ...(kernel.setTrouble === null ? [] : [`ipset: ${kernel.setTrouble.said}`]),
     ],
-  }
-}
-
-function endpointStatus(
-  endpoint: LocalEndpoint,
-  failed: ReadonlyMap<string, string>,
-  pending: boolean,
-): EndpointStatus {
-  const { id, closed, ingress, egress } = endpoint
-  const lists = new Set<RuleListId>()
-  for (const { tiers, profiles } of [ingress, egress])
-    for (const list of [...tiers.flatMap(tier => tier.lists), ...profiles]) lists.add(list)
-  const policies = [...new Set([...lists].map(list => list.slice(0, list.lastIndexOf(':'))))]
-  const owners = [
-    `endpoint ${id} to`,
-    `endpoint ${id} from`,
-    ...[...lists].map(list => list.replaceAll(':', ' ')),
-  ]
-  const refusal = owners.map(owner => failed.get(owner)).find(said => said !== undefined)
-  return {
-    id,
-    interface: endpoint.interface,
-    addresses: [...endpoint.addresses4, ...endpoint.addresses6],
-    state: closed !== null ? 'closed' : refusal !== undefined ? 'failed' : pending ? 'pending' : 'enforced',
-    reason: closed ?? refusal ?? null,
-    policies,
   }
 }

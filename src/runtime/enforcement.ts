@@ -8,11 +8,13 @@ import type { PolicyDelta, SetId } from '../policy/outcome.ts'
 import { addressOwners, movedAddresses } from '../render/address-owners.ts'
 import type { KernelDelta } from '../render/kernel-delta.ts'
 import type { RenderOptions } from '../render/options.ts'
+import { type PlacedLocal, PlacedView } from '../render/placed-view.ts'
 import { Renderer } from '../render/renderer.ts'
 import type { SourceEvent } from '../source/event.ts'
 import type { Clock } from './clock.ts'
 import type { Logger } from './log.ts'
 import type { Metrics } from './metrics.ts'
+import { Revisions } from './revisions.ts'
 
 export interface EnforcementOptions {
   readonly host: string
@@ -56,8 +58,8 @@ export class Enforcement {
   #inSync = false
   /** The kernel was brought to the whole state once with the present renderer. */
   #adopted = false
-  #revision: string | null = null
-  #enforcedRevision: string | null = null
+  readonly revisions = new Revisions()
+  #view: PlacedView
   /** Addresses whose verdicts changed by what is not yet acknowledged; null: any. */
   #touched: Set<string> | null = null
   /** Addresses given up by what is not yet acknowledged. */
@@ -70,21 +72,22 @@ export class Enforcement {
     this.engine = new PolicyEngine(options.host)
     this.#render = options.render
     this.#renderer = new Renderer(options.render)
+    this.#view = new PlacedView(this.engine, options.render)
+  }
+
+  /** Policy as the rendered rules have it: for all who say what packets do. */
+  get view(): PlacedView {
+    return this.#view
+  }
+
+  /** This node's workload endpoints, by id. */
+  endpoints(): readonly PlacedLocal[] {
+    return this.engine.endpoints().map(endpoint => this.#view.place(endpoint))
   }
 
   /** A complete snapshot was taken in. */
   get inSync(): boolean {
     return this.#inSync
-  }
-
-  /** The store's revision as seen last. */
-  get revision(): string | null {
-    return this.#revision
-  }
-
-  /** The last revision of which the kernel has acknowledged everything. */
-  get enforcedRevision(): string | null {
-    return this.#enforcedRevision
   }
 
   /** Closes the workloads in each family where the kernel holds nothing of ours. Call before the first step. */
@@ -111,7 +114,7 @@ export class Enforcement {
       this.#inSync = true
       metrics.resyncs_started.inc()
     }
-    this.#revision = event.revision
+    this.revisions.see(event.revision)
     this.#waitingSince ??= began
     metrics.calc_graph_updates_processed.inc({ kind: event.kind }, changes.length)
     metrics.calc_graph_update_time_seconds.observe((clock.now() - began) / 1000)
@@ -122,6 +125,7 @@ export class Enforcement {
   setRenderOptions(render: RenderOptions): void {
     this.#render = render
     this.#renderer = new Renderer(render)
+    this.#view = new PlacedView(this.engine, render)
     this.#adopted = false
   }
 
@@ -133,13 +137,13 @@ export class Enforcement {
       await driver.apply({ sets: [], chains: [] })
       return
     }
-    const revision = this.#revision
+    const revision = this.revisions.seen
     const since = this.#waitingSince
     this.#waitingSince = null
     const began = clock.now()
     try {
       const applied = await (this.#adopted ? this.#apply() : this.#adopt())
-      this.#enforcedRevision = revision
+      this.revisions.apply(revision, applied)
       const ms = Math.round((clock.now() - began) * 10) / 10
       if (applied.transactions > 0) {
         const { chains, rules, setLines, transactions } = applied

@@ -2,8 +2,10 @@ import { PodfenceError } from '../errors.ts'
 import { canonicalAddress } from '../model/cidr.ts'
 import type { Family } from '../model/values.ts'
 import type { Packet, Verdict } from '../policy/outcome.ts'
-import { judge } from '../policy/verdict.ts'
+import { type JudgeOptions, judge } from '../policy/verdict.ts'
 import type { PolicyView } from '../policy/view.ts'
+import type { RenderOptions } from '../render/options.ts'
+import { GatedView, type PlacedLocal, PlacedView } from '../render/placed-view.ts'
 import type { Settings } from './setting-table.ts'
 
 /** What `explain` is asked. */
@@ -31,6 +33,8 @@ export interface ExplainAnswer {
 export interface ExplainNode {
   readonly host: string
   readonly view: PolicyView
+  /** How endpoints hang on the node; null where that is not known: as they should, then. */
+  readonly render: RenderOptions | null
   readonly settings: Pick<Settings, 'nodeToWorkload' | 'workloadToNode'>
   /** The node's own addresses, canonical. */
   readonly addresses: readonly string[]
@@ -45,8 +49,57 @@ const NODE = 'node'
 export function explain(question: ExplainQuestion, node: ExplainNode): ExplainAnswer {
   const packet = packetOf(question, node)
   const { nodeToWorkload, workloadToNode } = node.settings
-  const verdict = judge(node.view, packet, { nodeToWorkload, workloadToNode })
+  const verdict = verdictOf(packet, node, { nodeToWorkload, workloadToNode })
   return { host: node.host, packet, verdict, revision: node.revision }
+}
+
+const NOT_ENFORCED = 'not enforced'
+
+/** Policy's verdict as far as rules of ours see the packet, else what becomes of it all the same. */
+function verdictOf(packet: Packet, { view, render }: ExplainNode, options: JudgeOptions): Verdict {
+  if (render === null) return judge(view, packet, options)
+  const placed = new PlacedView(view, render)
+  // What the node sends is told by its destination, wherever that hangs.
+  if (packet.path === 'from-node') return judge(placed, packet, options)
+  const owners = (address: string, named: string | undefined) =>
+    placed.localByAddress(address).filter(({ id }) => named === undefined || id === named)
+  const senders = owners(packet.source, packet.sourceEndpoint)
+  const receivers = packet.path === 'to-node' ? [] : owners(packet.destination, packet.destinationEndpoint)
+  const bridged = senders.find(({ unseen }) => unseen?.what === 'bridged')
+  if (bridged !== undefined)
+    return ofBridge(
+      bridged,
+      receivers.some(({ unseen }) => unseen?.what === 'bridged'),
+    )
+  const judged = judge(new GatedView(placed), packet, options)
+  const ungated = [...senders, ...receivers].filter(({ unseen }) => unseen?.what === 'all')
+  if (ungated.length === 0) return judged
+  const steps = ungated.map(({ id, unseen }) => ({
+    at: `endpoint ${id}`,
+    what: `NOT ENFORCED: ${unseen?.why}`,
+  }))
+  const by = judged.egress === null && judged.ingress === null ? NOT_ENFORCED : judged.by
+  return { ...judged, by, trail: [...steps, ...judged.trail] }
+}
+
+/** Of a bridge that passes no packet to iptables, the source check meets only what is routed from it, and knows nobody. */
+function ofBridge({ id, unseen }: PlacedLocal, toNeighbour: boolean): Verdict {
+  const at = `endpoint ${id}`
+  return toNeighbour
+    ? {
+        allow: true,
+        by: NOT_ENFORCED,
+        egress: null,
+        ingress: null,
+        trail: [{ at, what: `NOT ENFORCED between workloads of one bridge: ${unseen?.why}` }],
+      }
+    : {
+        allow: false,
+        by: at,
+        egress: false,
+        ingress: null,
+        trail: [{ at, what: `denied: closed, since ${unseen?.why}` }],
+      }
 }
 
 /** One side of the packet: every address that it may have, and the endpoint when it was named by its id. */

@@ -9,7 +9,7 @@ export function reportState(metrics: Metrics, driver: KernelDriver, enforcement:
   metrics.active_local_endpoints.set(counts.localEndpoints)
   metrics.active_local_policies.set(counts.activeLists)
   metrics.active_local_selectors.set(counts.activeSets)
-  metrics.closed_endpoints.set(counts.closedEndpoints)
+  metrics.closed_endpoints.set(enforcement.endpoints().filter(({ closed }) => closed !== null).length)
   metrics.cluster_num_workload_endpoints.set(counts.clusterEndpoints)
   metrics.cluster_num_tiers.set(counts.tiers)
   metrics.cluster_num_policies.set(counts.policies)

@@ -30,8 +30,11 @@ export interface Status {
     /** What is waited for: the store, its Ready key. */
     readonly waitingFor: string | null
   }
-  /** The store's revision as seen last, and the one that the kernel has acknowledged in full. */
+  /** The store's revision as seen last. */
   readonly revision: string | null
+  /** The last one that was carried out as far as the kernel takes it; the rest is in `refused` and `short`. */
+  readonly appliedRevision: string | null
+  /** The last one of which the kernel has acknowledged everything. */
   readonly enforcedRevision: string | null
   readonly kernel: {
     readonly backend: string
@@ -66,6 +69,10 @@ export interface Status {
   readonly warnings: readonly string[]
 }
 
+/**
+ * `failed`: packets are not treated as policy says, since the kernel did not take all of it, or since no rule of ours
+ * can see them. `pending`: the last revision seen is not carried out yet.
+ */
 export type EndpointState = 'enforced' | 'pending' | 'closed' | 'failed'
 
 export interface EndpointStatus {

@@ -205,6 +205,7 @@ const NOT_READY: Partial<Status> = {
       parts: [{ name: 'apply', healthy: false, reason: 'refused', since: '2026-01-01T00:00:00.000Z' }],
     },
   },
+  appliedRevision: '16',
   enforcedRevision: '16',
 }
 

@@ -411,7 +411,6 @@ t.test('reads show the present, taken or not', async t => {
     setMembers: 4,
     incompleteSets: 0,
     localEndpoints: 2,
-    closedEndpoints: 0,
     tiers: 0,
     policies: 0,
     profiles: 1,

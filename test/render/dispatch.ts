@@ -178,7 +178,17 @@ function owner(id: string, name: string | null, from: string | null = `from-${id
   const attachment: Attachment | null = name === null ? null : attachmentOf(name, BRIDGED)
   const { ingress, egress } = endpoint(id)
   const addresses = { 4: [], 6: [] }
-  const placed = { id, title: id, attachment, mac: null, addresses, closed: null, ingress, egress }
+  const placed = {
+    id,
+    title: id,
+    attachment,
+    mac: null,
+    addresses,
+    closed: null,
+    unseen: null,
+    ingress,
+    egress,
+  }
   return { endpoint: placed, from, to: from === null ? null : `to-${id}` }
 }
 

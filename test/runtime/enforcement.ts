@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import type { KernelDriver } from '../../src/kernel/driver.ts'
-import type { Applied, Repaired } from '../../src/kernel/report.ts'
+import type { Applied, Refusal, Repaired, Unmet } from '../../src/kernel/report.ts'
 import type { Family, WorkloadEndpoint } from '../../src/model/values.ts'
 import type { KernelDelta } from '../../src/render/kernel-delta.ts'
 import { openDoors } from '../../src/runtime/agent-doors.ts'
@@ -22,10 +22,13 @@ import { Watchdog } from '../../src/runtime/watchdog.ts'
 import type { Source, SourceEvent } from '../../src/source/event.ts'
 import { FakeClock, settle } from './support/fake-clock.ts'
 
+const QUIET: Logger = createLog({ level: 'silent', format: 'json', journal: false }, { write: () => {} })
+const TRAITS = { bridgeFilter: true, protocolNames: new Map<number, string>() }
 const NOTHING: Applied = { transactions: 0, chains: 0, rules: 0, setLines: 0, refused: [], short: [] }
 
-/** A driver that only notes what it is asked. */
+/** A driver that only notes what it is asked, and lacks what it is told to. */
 class NotingDriver {
+  readonly unmet: { -readonly [Name in keyof Unmet]: Unmet[Name] } = { refused: [], short: [] }
   readonly calls: (readonly [string, unknown])[] = []
 
   get driver(): KernelDriver {
@@ -37,12 +40,16 @@ class NotingDriver {
 
   async adopt(full: KernelDelta): Promise<Applied> {
     this.calls.push(['adopt', full])
-    return NOTHING
+    return { ...NOTHING, ...this.unmet }
   }
 
   async apply(delta: KernelDelta): Promise<Applied> {
     this.calls.push(['apply', delta])
-    return NOTHING
+    return { ...NOTHING, ...this.unmet }
+  }
+
+  status() {
+    return { ...this.unmet, setTrouble: null }
   }
 
   limitSets(maxElements: number): void {
@@ -63,9 +70,9 @@ const SOURCES: SettingSources = {
 }
 
 function agent(sources = SOURCES) {
-  const log: Logger = createLog({ level: 'silent', format: 'json', journal: false }, { write: () => {} })
+  const log = QUIET
   const live = new LiveSettings(sources, log)
-  const traits = { bridgeFilter: true, protocolNames: new Map<number, string>() }
+  const traits = TRAITS
   const kernel = new NotingDriver()
   const clock = new FakeClock()
   const page = createMetrics()
@@ -89,6 +96,7 @@ function agent(sources = SOURCES) {
     },
   })
   const watch: Source = { name: 'test', run: async () => {}, relist: () => {} }
+  const notes = newNotes('node1', 'test')
   const life = new AgentLife({
     live,
     source: { watch, statusStore: null, gated: false, close: () => {} },
@@ -102,10 +110,11 @@ function agent(sources = SOURCES) {
     health: new Health(clock),
     watchdog: new Watchdog(clock, 1000),
     notifier: createNotifier({}, async () => {}),
-    notes: newNotes('node1', 'test'),
+    notes,
     changed: () => {},
   })
-  return { enforcement, life, kernel, looked, clock }
+  const statusNow = () => agentStatus(notes, enforcement, kernel.driver, new Health(clock))
+  return { enforcement, life, kernel, looked, clock, statusNow }
 }
 
 const snapshot = (entries: Record<string, string> = {}): SourceEvent => ({
@@ -176,34 +185,101 @@ t.test('connections made while others had opened our rules are judged', async t 
   t.same(looked, [null], 'all of them')
 })
 
-t.test('an endpoint whose policy the kernel refused is not called enforced', async t => {
-  const { enforcement, kernel, clock } = agent()
+/** Two endpoints with a profile each; what the second's profile says uses a set. */
+const TWO = {
+  '/calico/v1/policy/profile/web/rules': '{}',
+  '/calico/v1/policy/profile/db/rules': '{"inbound_rules":[{"action":"allow","src_tag":"friends"}]}',
+  ...workload('a', '"name":"cali1","profile_ids":["web"],"ipv4_nets":["10.0.0.1"]'),
+  ...workload('b', '"name":"cali2","profile_ids":["db"],"ipv4_nets":["10.0.0.2"]'),
+}
+
+function workload(name: string, fields: string): Record<string, string> {
+  return { [`/calico/v1/host/node1/workload/k8s/${name}/endpoint/eth0`]: `{"state":"active",${fields}}` }
+}
+
+const refusal = (owner: string, more: Partial<Refusal> = {}): Refusal => {
+  return { family: 4, table: 'filter', chain: 'podf-x', owner, said: 'no such match', litter: false, ...more }
+}
+
+t.test('what the kernel does not take fails the endpoints that it concerns, and no others', async t => {
+  const { enforcement, kernel, statusNow } = agent()
+  enforcement.take(snapshot(TWO))
+  await enforcement.step()
+  const states = (unmet: Partial<Unmet>) => {
+    Object.assign(kernel.unmet, { refused: [], short: [] }, unmet)
+    return statusNow().endpoints.map(({ state, reason }) => (reason === null ? state : `${state}: ${reason}`))
+  }
+  const failed = 'failed: no such match'
+  t.same(states({}), ['enforced', 'enforced'])
+  t.same(states({ refused: [refusal('profile other inbound')] }), ['enforced', 'enforced'])
+  t.same(states({ refused: [refusal('profile web inbound')] }), [failed, 'enforced'])
+  t.same(states({ refused: [refusal('endpoint node1/k8s/a/eth0 from')] }), [failed, 'enforced'])
+  t.same(states({ refused: [refusal('dispatch to 10.0.0.0/24')] }), [failed, failed], 'what all share')
+  t.same(states({ refused: [refusal('dispatch to', { litter: true })] }), ['enforced', 'enforced'])
+  const short = { set: 'podf-4-x', lacking: 3, said: 'full' }
+  t.same(states({ short: [{ ...short, owner: 'tag:friends' }] }), [
+    'enforced',
+    'failed: the set of tag:friends lacks 3 members: full',
+  ])
+  t.same(states({ short: [{ ...short, owner: 'cut connections' }] }), ['enforced', 'enforced'])
+})
+
+t.test('a revision is enforced when all of it is acknowledged, and applied when that was tried', async t => {
+  const { enforcement, life, kernel, statusNow } = agent()
+  const revisions = () => {
+    const { revision, appliedRevision, enforcedRevision } = statusNow()
+    return [revision, appliedRevision, enforcedRevision]
+  }
+  enforcement.take(snapshot(TWO))
+  t.same(revisions(), ['1', null, null])
+  t.match(statusNow().endpoints[0], { state: 'pending', reason: 'revision 1 is being applied' })
+  await enforcement.step()
+  t.same(revisions(), ['1', '1', '1'])
+  const change = (revision: string): SourceEvent => {
+    const changes = [{ key: '/calico/v1/policy/profile/db/tags', value: `["t${revision}"]` }]
+    return { kind: 'changes', revision, changes }
+  }
+  kernel.unmet.refused = [refusal('profile db inbound')]
+  enforcement.take(change('2'))
+  await enforcement.step()
+  t.same(revisions(), ['2', '2', '1'], 'one chain of it was refused')
+  t.same(
+    statusNow().endpoints.map(({ state }) => state),
+    ['enforced', 'failed'],
+    'who is not concerned is enforced',
+  )
+  enforcement.take(change('3'))
+  await enforcement.step()
+  t.same(revisions(), ['3', '3', '1'], 'what comes later is carried out all the same')
+  kernel.unmet.refused = []
+  const repaired = { ...NOTHING, repairedChains: [], repairedHooks: [], repairedSets: [] }
+  await life.repaired(Promise.resolve(repaired))
+  t.same(revisions(), ['3', '3', '3'], 'the refresh timer tried again')
+  kernel.unmet.refused = [refusal('dispatch to', { litter: true })]
+  enforcement.take(change('4'))
+  await enforcement.step()
+  t.same(revisions(), ['4', '4', '4'], 'what only stays over means nothing for any packet')
+})
+
+t.test('an endpoint that only the rendered rules close, or never meet, is not called enforced', async t => {
+  const { enforcement, statusNow } = agent({ ...SOURCES, flags: new Map() })
   enforcement.take(
-    snapshot({
-      '/calico/v1/policy/profile/web/rules': '{}',
-      '/calico/v1/host/node1/workload/k8s/a/endpoint/eth0':
-        '{"state":"active","name":"cali1","profile_ids":["web"],"ipv4_nets":["10.0.0.1"]}',
-    }),
+    snapshot({ ...TWO, ...workload('c', '"name":"veth3","profile_ids":["db"],"ipv4_nets":["10.0.0.3"]') }),
   )
   await enforcement.step()
-  const stateWith = (owner: string) => {
-    const refused = [{ family: 4, table: 'filter', chain: 'podf-x', owner, said: 'no such match' }]
-    const driver = Object.assign(kernel, { status: () => ({ refused, short: [], setTrouble: null }) }).driver
-    return agentStatus(newNotes('node1', 'test'), enforcement, driver, new Health(clock)).endpoints[0]
-  }
-  t.match(stateWith('profile other inbound'), { state: 'enforced', reason: null })
-  for (const owner of ['profile web inbound', 'endpoint node1/k8s/a/eth0 from'])
-    t.match(stateWith(owner), { state: 'failed', reason: 'no such match' }, owner)
+  const third = () => statusNow().endpoints[2]
+  t.match(third(), { state: 'failed', reason: /NOT ENFORCED: .*no workload prefix, and no bridge is set/ })
+  const options = renderOptions(new LiveSettings(SOURCES, QUIET).now, TRAITS)
+  enforcement.setRenderOptions({ ...options, bridgeFilter: false })
+  t.match(third(), { state: 'failed', reason: /NOT ENFORCED between workloads of its bridge.*br_netfilter/ })
+  enforcement.setRenderOptions(options)
+  t.match(third(), { state: 'enforced', reason: null })
 })
 
 t.test('closed doors start nothing any more', async t => {
-  const { enforcement, kernel, clock } = agent()
+  const { statusNow: status, clock } = agent()
   const runDir = mkdtempSync(join(tmpdir(), 'podfence-run-'))
   t.teardown(() => rmSync(runDir, { recursive: true }))
-  const driver = Object.assign(kernel, {
-    status: () => ({ refused: [], short: [], setTrouble: null }),
-  }).driver
-  const status = () => agentStatus(newNotes('node1', 'test'), enforcement, driver, new Health(clock))
   const page = createMetrics()
   page.close()
   const doors = await openDoors(
@@ -211,7 +287,7 @@ t.test('closed doors start nothing any more', async t => {
     { status, explain: () => t.fail() as never, render: () => '' },
     new Health(clock),
     page,
-    createLog({ level: 'silent', format: 'json', journal: false }, { write: () => {} }),
+    QUIET,
   )
   await doors.close()
   const timers = () => process.getActiveResourcesInfo().filter(kind => kind === 'Timeout').length

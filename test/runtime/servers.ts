@@ -106,7 +106,6 @@ t.test(
     const counters = { ...kernelCounters(), restoreTransactions: 3, repairedHooks: 2 }
     const counts = {
       localEndpoints: 2,
-      closedEndpoints: 1,
       tiers: 1,
       policies: 4,
       profiles: 2,
@@ -121,7 +120,11 @@ t.test(
     const held = { chains: 11, rules: 12, sets: 13, spawnPerUpdate: true }
     const driver = { counters, status: () => held } as unknown as KernelDriver
     const rejections = new Map([['/calico/v1/x', {}]])
-    const enforcement = { engine: { counts: () => counts }, tree: { rejections: () => rejections } }
+    const enforcement = {
+      engine: { counts: () => counts },
+      endpoints: () => [{ closed: null }, { closed: 'inactive' }],
+      tree: { rejections: () => rejections },
+    }
     const other = createMetrics()
     t.teardown(() => {
       page.close()
@@ -143,6 +146,7 @@ t.test(
       'podfence_iptables_spawn_per_update 1',
       'podfence_ipsets 13',
       'podfence_set_members 7',
+      'podfence_closed_endpoints 1',
       'podfence_cluster_num_workload_endpoints 9',
       'podfence_rejections_total 1',
       'podfence_rejections 1',

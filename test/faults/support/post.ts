@@ -3,7 +3,7 @@ import type { AgentProcess } from '../../../src/lab/agent-process.ts'
 import type { LabEtcd } from '../../../src/lab/lab-etcd.ts'
 import type { LabNode } from '../../../src/lab/node.ts'
 import type { LabPod } from '../../../src/lab/pod.ts'
-import { hasEnforced, type Stage } from '../../../src/lab/stage.ts'
+import { hasApplied, type Stage } from '../../../src/lab/stage.ts'
 import { type WorldWords, worldChanges, worldEntries } from '../../../src/lab/world.ts'
 import type { Family } from '../../../src/model/values.ts'
 import type { Status } from '../../../src/runtime/status.ts'
@@ -113,7 +113,7 @@ export async function openPost(stage: Stage, name: string, options: PostOptions)
     },
     async enforced() {
       const began = performance.now()
-      await post.untilStatus(`revision ${written} is enforced`, status => hasEnforced(status, written))
+      await post.untilStatus(`revision ${written} is applied`, status => hasApplied(status, written))
       return performance.now() - began
     },
     forget() {

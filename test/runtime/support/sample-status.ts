@@ -26,6 +26,7 @@ export function sampleStatus(changes: Partial<Status> = {}): Status {
     source: { name: 'etcd http://127.0.0.1:2379', connected: true, reason: null },
     sync: { inSync: true, waitingFor: null },
     revision: '17',
+    appliedRevision: '17',
     enforcedRevision: '17',
     kernel: {
       backend: 'nft',

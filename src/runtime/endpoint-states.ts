@@ -1,0 +1,110 @@
+import type { Refusal, Unmet } from '../kernel/report.ts'
+import type { LocalEndpoint, RuleListId, SetId } from '../policy/outcome.ts'
+import type { PolicyView } from '../policy/view.ts'
+import { endpointOwner } from '../render/endpoint-chain.ts'
+import { SET_ROLES } from '../render/kernel-delta.ts'
+import type { PlacedLocal } from '../render/placed-view.ts'
+import { listOwner } from '../render/rule-list.ts'
+import { setOwner } from '../render/sets.ts'
+import type { EndpointStatus } from './status.ts'
+
+/** What decides the state of all local endpoints. */
+export interface EndpointGround {
+  readonly view: PolicyView
+  readonly unmet: Unmet
+  /** Why the last revision seen is not carried out yet; null: it is. */
+  readonly pending: string | null
+}
+
+/** The states of local endpoints: each concerned only by what the kernel holds or lacks for it. */
+export function endpointStates(endpoints: readonly PlacedLocal[], ground: EndpointGround): EndpointStatus[] {
+  const lacks = new Lacks(ground.unmet, ground.view)
+  return endpoints.map(endpoint => stateOf(endpoint, lacks.of(endpoint), ground.pending))
+}
+
+function stateOf(endpoint: PlacedLocal, lack: string | null, pending: string | null): EndpointStatus {
+  const { id, closed, unseen } = endpoint
+  const policies = [...new Set(listsOf(endpoint).map(list => list.slice(0, list.lastIndexOf(':'))))]
+  const base = {
+    id,
+    interface: endpoint.interface,
+    addresses: [...endpoint.addresses4, ...endpoint.addresses6],
+    policies,
+  }
+  if (unseen !== null) {
+    const where = unseen.what === 'all' ? '' : ' between workloads of its bridge, and closed to all others'
+    return { ...base, state: 'failed', reason: `NOT ENFORCED${where}: ${unseen.why}` }
+  }
+  if (lack !== null) return { ...base, state: 'failed', reason: lack }
+  if (pending !== null) return { ...base, state: 'pending', reason: closed ?? pending }
+  return { ...base, state: closed === null ? 'enforced' : 'closed', reason: closed }
+}
+
+function listsOf({ ingress, egress }: LocalEndpoint): readonly RuleListId[] {
+  const lists = new Set<RuleListId>()
+  for (const { tiers, profiles } of [ingress, egress])
+    for (const list of [...tiers.flatMap(tier => tier.lists), ...profiles]) lists.add(list)
+  return [...lists]
+}
+
+/** What the kernel did not take, by whom it concerns. */
+class Lacks {
+  readonly #view: PolicyView
+  readonly #said = new Map<string, string>()
+  readonly #short: boolean
+  /** Of a chain that serves no endpoint of its own: it concerns them all. */
+  readonly #everybody: string | null
+  readonly #lists = new Map<RuleListId, string | null>()
+
+  constructor({ refused, short }: Unmet, view: PolicyView) {
+    this.#view = view
+    const chains = refused.filter(({ litter }) => !litter)
+    for (const { owner, said } of chains) this.#said.set(owner, said)
+    for (const { owner, lacking, said } of short)
+      this.#said.set(owner, `the set of ${owner} lacks ${lacking} members: ${said}`)
+    this.#short = short.length > 0
+    this.#everybody = chains.find(isEverybodys)?.said ?? null
+  }
+
+  of(endpoint: LocalEndpoint): string | null {
+    if (this.#said.size === 0) return null
+    const { id } = endpoint
+    return (
+      this.#everybody ??
+      this.#said.get(endpointOwner(id, 'to')) ??
+      this.#said.get(endpointOwner(id, 'from')) ??
+      this.#first(listsOf(endpoint), list => this.#ofList(list))
+    )
+  }
+
+  #ofList(id: RuleListId): string | null {
+    let lack = this.#lists.get(id)
+    if (lack !== undefined) return lack
+    const list = this.#view.list(id)
+    lack = (list && this.#said.get(listOwner(list))) ?? null
+    if (lack === null && this.#short) {
+      const sets = new Set<SetId>()
+      for (const { is, not } of list?.rules ?? [])
+        for (const { srcSets = [], dstSets = [] } of [is, not])
+          for (const set of [...srcSets, ...dstSets]) sets.add(set)
+      lack = this.#first(sets, set =>
+        this.#first(SET_ROLES, role => this.#said.get(setOwner(set, role)) ?? null),
+      )
+    }
+    this.#lists.set(id, lack)
+    return lack
+  }
+
+  #first<Item>(items: Iterable<Item>, said: (item: Item) => string | null): string | null {
+    for (const item of items) {
+      const lack = said(item)
+      if (lack !== null) return lack
+    }
+    return null
+  }
+}
+
+/** The top chains, dispatch, the source check and the actions serve all. */
+function isEverybodys({ owner }: Refusal): boolean {
+  return !/^(?:endpoint|policy|profile) /.test(owner)
+}
