@@ -97,6 +97,7 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
       counters: driver.counters,
       onForeign: places => life.repaired(driver.recheck(places)),
       onGap: () => life.repaired(driver.resync()),
+      onDeaf: why => life.monitorDeaf(why),
     })
     closers.add('monitor', () => monitor?.stop())
   }

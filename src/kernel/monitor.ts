@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises'
 import type { Family } from '../model/values.ts'
 import type { Table } from '../render/kernel-delta.ts'
 import type { KernelCounters } from './counters.ts'
+import { type MonitorPauses, MonitorProcess } from './monitor-process.ts'
 import { type ChainPlace, PARENTS, PREFIX } from './own-names.ts'
-import type { Child, Processes } from './process.ts'
+import type { Processes } from './process.ts'
 
 export interface KernelMonitorOptions {
   readonly processes: Processes
@@ -12,6 +12,10 @@ export interface KernelMonitorOptions {
   readonly onForeign: (places: readonly ChainPlace[]) => Promise<unknown>
   /** Events were lost, or the monitor ended and was started again: only a full read tells. */
   readonly onGap: () => Promise<unknown>
+  /** Nothing is heard, and why; null: it is again. Told when that changes. */
+  readonly onDeaf: (why: string | null) => void
+  /** For tests. */
+  readonly pauses?: MonitorPauses
 }
 
 /** A commit of ours that the monitor will report, as one generation that touches exactly these chains. */
@@ -27,8 +31,6 @@ const COALESCE_MS = 20
 const COALESCE_MOST_MS = 100
 /** An announced commit that the kernel has not told of by then was missed, and must not hide a later one. */
 const EXPECTED_MS = 5000
-/** How long before a monitor that ended is started again. */
-const RESTART_MS = 1000
 
 /**
  * Follows `nft monitor` (nft backend only): the kernel tells of every commit, so nothing has to be read to
@@ -39,7 +41,7 @@ const RESTART_MS = 1000
  */
 export class KernelMonitor {
   readonly #options: KernelMonitorOptions
-  #child: Child | null = null
+  readonly #process: MonitorProcess
   #stopped = false
   readonly #expected = new Set<Expected>()
   /** What the generation that is being told has touched: `ip filter podf-FORWARD`. */
@@ -52,38 +54,36 @@ export class KernelMonitor {
 
   constructor(options: KernelMonitorOptions) {
     this.#options = options
-  }
-
-  /** Starts following; resolves when it listens. Start before the first read, so that nothing falls between. */
-  async start(): Promise<void> {
-    this.#stopped = false
-    const child = this.#options.processes.start('nft', ['monitor'], {
+    const { processes, onDeaf, pauses } = options
+    this.#process = new MonitorProcess({
+      processes,
       onLine: line => this.#heard(line),
-    })
-    this.#child = child
-    child.ended.then(() => {
-      if (this.#stopped || this.#child !== child) return
-      this.#child = null
-      this.#touched.clear()
-      this.#expected.clear()
-      setTimeout(async () => {
-        if (this.#stopped) return
-        await this.start()
+      onEnd: () => {
+        this.#touched.clear()
+        this.#expected.clear()
+      },
+      onBack: () => {
         this.#gap = true
         this.#wake()
-      }, RESTART_MS).unref()
+      },
+      onDeaf,
+      ...(pauses === undefined ? {} : { pauses }),
     })
-    await listening(child.pid)
+  }
+
+  /** Starts following; resolves when it listens, or cannot. Start before the first read, so that nothing falls between. */
+  start(): Promise<void> {
+    return this.#process.start()
   }
 
   /** The process id, for the memory figures; undefined while it is down. */
   get pid(): number | undefined {
-    return this.#child?.pid
+    return this.#process.pid
   }
 
   /** Announces a commit of ours. Call the returned function when it was refused, and so will never be told. */
   expect(family: Family, table: Table, chains: readonly string[]): () => void {
-    if (this.#child === null) return () => {}
+    if (!this.#process.running) return () => {}
     const expected: Expected = { family, table, chains: new Set(chains), since: performance.now() }
     this.#expected.add(expected)
     return () => void this.#expected.delete(expected)
@@ -93,9 +93,7 @@ export class KernelMonitor {
     this.#stopped = true
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
-    const child = this.#child
-    this.#child = null
-    child?.kill()
+    this.#process.stop()
   }
 
   #heard(line: string): void {
@@ -157,20 +155,6 @@ export class KernelMonitor {
     }, this.#wait)
   }
 }
-
-/** `nft monitor` says nothing when it is ready, but its netlink socket with its groups can be seen. */
-async function listening(pid: number | undefined): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
-    const sockets = await readFile('/proc/net/netlink', 'utf8').catch(() => '')
-    for (const line of sockets.split('\n')) {
-      const [, protocol, port, groups = ''] = line.split(/\s+/)
-      if (protocol === NETFILTER && Number(port) === pid && !/^0*$/.test(groups)) return
-    }
-    await new Promise(resolve => setTimeout(resolve, 10))
-  }
-}
-
-const NETFILTER = '12'
 
 const EVENT = /^(add|create|delete|insert|replace) (chain|rule) (ip6?) (filter|raw) (\S+)/
 

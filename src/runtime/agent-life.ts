@@ -138,6 +138,19 @@ export class AgentLife {
     }
   }
 
+  /** The drift monitor hears nothing, and why; null: it does again. */
+  monitorDeaf(why: string | null): void {
+    const { notes, log, changed } = this.#options
+    notes.warnings.delete('drift monitor')
+    if (why === null) log.info({ component: 'kernel' }, 'nft monitor listens again')
+    else {
+      const text = `nft monitor cannot listen (${why}): foreign changes are found by the refresh timer only`
+      notes.warnings.set('drift monitor', text)
+      log.warn({ component: 'kernel' }, text)
+    }
+    changed(false)
+  }
+
   scanned(report: CutReport): void {
     const { notes, log, changed } = this.#options
     const ms = Math.round(report.milliseconds)

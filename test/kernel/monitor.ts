@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import { kernelCounters } from '../../src/kernel/counters.ts'
 import { KernelDriver } from '../../src/kernel/driver.ts'
 import { KernelMonitor } from '../../src/kernel/monitor.ts'
-import { systemProcesses } from '../../src/kernel/process.ts'
+import { type Processes, systemProcesses } from '../../src/kernel/process.ts'
 import type { Repaired } from '../../src/kernel/report.ts'
 import { enterSandbox } from '../sandbox.ts'
 import { chain, HOOKS, rulesOf, sh, world } from './bench.ts'
@@ -22,6 +22,7 @@ async function followed(t: Test) {
       repairs.push(await driver.recheck(places))
       wake()
     },
+    onDeaf: () => {},
     onGap: async () => {
       gaps++
       repairs.push(await driver.resync())
@@ -47,6 +48,52 @@ async function followed(t: Test) {
   const settle = () => new Promise(resolve => setTimeout(resolve, 150))
   return { driver, monitor, counters, repairs, repaired, settle, gaps: () => gaps }
 }
+
+/** A `nft` that ends at once with these words, until told to stay. */
+function brokenNft(said: string) {
+  const state = { stays: false, starts: [] as number[] }
+  const real = systemProcesses()
+  const processes: Processes = {
+    ...real,
+    start(file, args, handlers) {
+      state.starts.push(performance.now())
+      if (state.stays) return real.start(file, args, handlers)
+      return real.start('sh', ['-c', `echo '${said}' >&2; exit 1`], handlers)
+    },
+  }
+  return { state, processes }
+}
+
+t.test(
+  'a monitor that cannot listen is tried ever later, and told of once',
+  { skip: inside.skip },
+  async t => {
+    const { state, processes } = brokenNft('Could not add membership')
+    const told: (string | null)[] = []
+    let gaps = 0
+    const monitor = new KernelMonitor({
+      processes,
+      counters: kernelCounters(),
+      onForeign: async () => {},
+      onGap: async () => void gaps++,
+      onDeaf: why => void told.push(why),
+      pauses: { first: 20, longest: 500, steady: 100 },
+    })
+    t.teardown(() => monitor.stop())
+    const began = performance.now()
+    await monitor.start()
+    t.ok(performance.now() - began < 1000, 'nothing waits for what has ended')
+    while (state.starts.length < 6) await new Promise(resolve => setTimeout(resolve, 10))
+    const waits = state.starts.slice(1).map((at, index) => at - state.starts[index]!)
+    for (const [index, wait] of waits.entries()) t.ok(wait >= 20 * 2 ** index, `pause ${index}: ${wait} ms`)
+    t.same(told, ['Could not add membership'])
+    t.equal(gaps, 0, 'what never listens causes no full reads')
+    state.stays = true
+    while (told.length < 2) await new Promise(resolve => setTimeout(resolve, 10))
+    t.same(told[1], null, 'it is told when it listens again')
+    t.equal(gaps, 1, 'and then everything is looked at')
+  },
+)
 
 t.test('follows foreign commits', { skip: inside.skip }, async t => {
   const { driver, monitor, counters, repairs, repaired, settle, gaps } = await followed(t)
