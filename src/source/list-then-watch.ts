@@ -37,6 +37,9 @@ export class ListThenWatch<Position> {
   private round = new AbortController()
   private position: Position | null = null
   private failures = 0
+  /** Listings asked for in a row, each soon after the one before; and when the last of them began. */
+  private relists = 0
+  private relisted: number | null = null
   private connected: boolean | null = null
   private lastReason = ''
 
@@ -45,7 +48,7 @@ export class ListThenWatch<Position> {
     this.pace = pace
   }
 
-  /** Ends the present watch (or wait) and lists again. */
+  /** Ends the present watch (or wait) and lists again: at once, or ever later when asked so again and again. */
   relist(reason: string): void {
     this.round.abort(reason)
   }
@@ -66,10 +69,19 @@ export class ListThenWatch<Position> {
       await this.once(guarded, AbortSignal.any([signal, this.round.signal]))
       if (fault) throw (fault as { error: unknown }).error
       if (signal.aborted) return
-      if (this.round.signal.aborted) this.position = null
+      if (this.round.signal.aborted) await this.again(signal)
       else if (this.failures > 0)
         await this.pace.wait(this.failures, AbortSignal.any([signal, this.round.signal]))
     }
+  }
+
+  /** A whole list is a burden on the store and on everybody who listens: whoever asks in a storm waits. */
+  private async again(signal: AbortSignal): Promise<void> {
+    this.position = null
+    const soon = this.relisted !== null && !this.pace.isLong(this.relisted)
+    this.relists = soon ? this.relists + 1 : 0
+    if (this.relists > 0) await this.pace.wait(this.relists, signal)
+    this.relisted = this.pace.now()
   }
 
   /** One listing if need be, and one watch. Leaves `failures` above zero when the next round must wait. */

@@ -117,11 +117,16 @@ t.test('waits grow while nothing moves, and begin anew when something did', asyn
   t.same(waits, [1, 2, 3, 4, 5, 6, 1, 2])
 })
 
-t.test('a relist ends the watch and needs no wait', async t => {
+t.test('a relist ends the watch and needs no wait, but in a storm of them', async t => {
   let lists = 0
+  let now = 0
   const stop = new AbortController()
   const waits: number[] = []
-  const pace: Pace = { wait: async failures => void waits.push(failures), now: () => 0, isLong: () => false }
+  const pace: Pace = {
+    wait: async tries => void waits.push(tries),
+    now: () => now,
+    isLong: began => now - began > 3000,
+  }
   const feed: Feed<number> = {
     name: 'script',
     list: async () => ({ entries: new Map(), revision: '1', position: ++lists }),
@@ -133,11 +138,14 @@ t.test('a relist ends the watch and needs no wait', async t => {
   }
   const loop = new ListThenWatch(feed, pace)
   await loop.run(event => {
-    if (event.kind === 'changes' && lists < 3) loop.relist('asked')
-    else if (lists === 3) stop.abort()
+    if (event.kind !== 'changes') return
+    // The fifth is asked for long after the fourth.
+    now += lists === 4 ? 4000 : 10
+    if (lists < 6) loop.relist('asked')
+    else stop.abort()
   }, stop.signal)
-  t.equal(lists, 3)
-  t.same(waits, [])
+  t.equal(lists, 6)
+  t.same(waits, [1, 2, 1])
 })
 
 t.test('what the listener throws ends the run and is not taken for a lost connection', async t => {
