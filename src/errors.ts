@@ -1,7 +1,7 @@
 /**
  * The one catalogue of failures: a code, one sentence, what to do next, and the exit code of a command
  * that ends with it. Exit codes: 1 failed, 2 usage or configuration, 3 prerequisite missing, 4 kernel
- * busy, 5 data source unreachable, 6 differences found, 7 denied.
+ * busy, 5 data source unreachable, 7 denied.
  */
 export const CATALOGUE = {
   CONFIG_INVALID: {

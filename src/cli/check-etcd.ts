@@ -1,7 +1,7 @@
 import type { PodfenceError } from '../errors.ts'
-import { READY_KEY } from '../model/key.ts'
 import { etcdOptions } from '../runtime/etcd-options.ts'
 import type { Settings } from '../runtime/setting-table.ts'
+import { READY_KEY } from '../source/v1-tree.ts'
 import { type Finding, green, red, yellow } from './finding.ts'
 
 /** Whether etcd answers to these settings, and whether its tree is complete. */

@@ -1,4 +1,6 @@
 import { dirname } from 'node:path'
+import { FAMILIES } from '../model/values.ts'
+import { BRIDGE_CALLS } from '../runtime/render-options.ts'
 import type { Settings } from '../runtime/setting-table.ts'
 import { type Finding, green, red, yellow } from './finding.ts'
 import type { HostFiles } from './host-files.ts'
@@ -37,11 +39,6 @@ export async function checkSysctls(files: HostFiles): Promise<Finding[]> {
   )
 }
 
-const BRIDGE_CALLS: readonly (readonly [path: string, what: string])[] = [
-  ['/proc/sys/net/bridge/bridge-nf-call-iptables', 'IPv4'],
-  ['/proc/sys/net/bridge/bridge-nf-call-ip6tables', 'IPv6'],
-]
-
 /**
  * Whether iptables sees what bridges forward. podfence never switches it on: it concerns every bridge
  * of the host.
@@ -52,11 +49,11 @@ export async function checkBridges(
 ): Promise<Finding[]> {
   if (settings.bridges.length === 0) return []
   const states = await Promise.all(
-    BRIDGE_CALLS.map(async ([path, family]) => ({ family, value: (await files.text(path))?.trim() })),
+    FAMILIES.map(async family => ({ family, value: (await files.text(BRIDGE_CALLS[family]))?.trim() })),
   )
   if (states.every(({ value }) => value === '1'))
     return [green('br_netfilter', `on; the bridges ${settings.bridges.join(', ')} are filtered`)]
-  const off = states.filter(({ value }) => value !== '1').map(({ family }) => family)
+  const off = states.filter(({ value }) => value !== '1').map(({ family }) => `IPv${family}`)
   return [
     red(
       'br_netfilter',

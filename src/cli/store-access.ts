@@ -1,8 +1,8 @@
 import { PodfenceError } from '../errors.ts'
-import { ROOT } from '../model/key.ts'
 import { etcdOptions } from '../runtime/etcd-options.ts'
 import type { Settings } from '../runtime/setting-table.ts'
 import type { Store } from '../source/store.ts'
+import { ROOT } from '../source/v1-tree.ts'
 
 const PAGE_SIZE = 2000
 

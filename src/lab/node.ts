@@ -16,6 +16,7 @@ export interface LabNode extends Place, NodeAddresses {
   readonly number: number
   readonly backend: Backend
   readonly runDirectory: string
+  /** For whatever a test keeps beside: logs, programs. */
   readonly stateDirectory: string
   /** What everything that touches rules here needs: the lock is otherwise shared between namespaces. */
   readonly env: Readonly<Record<string, string>>

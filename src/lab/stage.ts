@@ -74,7 +74,7 @@ export async function openStage(options: StageOptions, processes: Processes): Pr
         command: [
           ...[process.execPath, CLI, 'agent', '--host-name', name, '--backend', backend],
           ...['--etcd-endpoints', etcd.endpoint, '--run-dir', node.runDirectory],
-          ...['--state-dir', node.stateDirectory, '--log-format', 'text', ...flags, ...more],
+          ...['--log-format', 'text', ...flags, ...more],
         ],
       })
       agents.set(name, agent)

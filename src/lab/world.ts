@@ -1,5 +1,5 @@
-import { READY_KEY, ROOT } from '../model/key.ts'
 import type { KeyChange } from '../source/event.ts'
+import { READY_KEY, ROOT } from '../source/v1-tree.ts'
 import { POD_BRIDGE } from './node.ts'
 import type { LabPod } from './pod.ts'
 

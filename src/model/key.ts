@@ -1,13 +1,6 @@
+import { READY_KEY, ROOT } from '../source/v1-tree.ts'
 import { isId, standInId } from './id.ts'
 import { Refusal, show } from './refusal.ts'
-
-export const ROOT = '/calico/v1/'
-export const READY_KEY = '/calico/v1/Ready'
-
-/** Whether the value of the Ready key (null when absent) says that the store is complete. */
-export function isReady(value: string | null | undefined): boolean {
-  return value === 'true'
-}
 
 /** A key of the v1 tree that holds part of the model. */
 export type ModelKey =

@@ -64,7 +64,6 @@ export class AgentLife {
       clock: options.clock,
       firstPause: FIRST_PAUSE_MS,
       longestPause: LONGEST_PAUSE_MS,
-      slowTimer: () => 0,
       credit: STEP_CREDIT,
       failed: (error, pause) => this.#failed(error, pause),
     })

@@ -28,7 +28,7 @@ export async function serveAgentSocket(runDir: string, routes: Routes): Promise<
   await mkdir(dirname(path), { recursive: true, mode: 0o755 })
   if (await answers(path))
     throw new PodfenceError('CONFIG_INVALID', `Another agent is running: it answers at ${path}.`, {
-      next: 'Stop it first, or give this one directories of its own with --run-dir and --state-dir.',
+      next: 'Stop it first, or give this one a directory of its own with --run-dir.',
     })
   await rm(path, { force: true })
   const server = createHttpServer(routes)

@@ -37,7 +37,6 @@ export class ConnectionScan {
       clock: options.clock,
       firstPause: 200,
       longestPause: 10_000,
-      slowTimer: () => 0,
       failed: options.failed,
     })
   }

@@ -26,7 +26,6 @@ export class FormerConnections {
       clock: options.clock,
       firstPause: 200,
       longestPause: 10_000,
-      slowTimer: () => 0,
       failed: options.failed,
     })
   }

@@ -5,7 +5,6 @@ export type NotifyRunner = (file: string, args: readonly string[]) => Promise<un
 export interface Notifier {
   ready(status: string): Promise<void>
   status(text: string): Promise<void>
-  reloading(): Promise<void>
   stopping(): Promise<void>
   watchdog(): Promise<void>
   /** How often systemd wants to hear of progress: half its limit, in ms; null when it does not. */
@@ -33,7 +32,6 @@ export function createNotifier(
   return {
     ready: status => send('--ready', statusArgument(status)),
     status: text => send('--no-block', statusArgument(text)),
-    reloading: () => send('--no-block', 'RELOADING=1'),
     stopping: () => send('--no-block', 'STOPPING=1'),
     watchdog: () => send('--no-block', 'WATCHDOG=1'),
     watchdogEvery: enabled ? watchdogEvery(env, pid) : null,

@@ -1,17 +1,12 @@
 import type { Clock } from './clock.ts'
 
-/** Why a step runs. */
-export type StepReason = 'change' | 'retry' | 'timer'
-
 export interface PaceOptions {
   /** Takes everything that waits and carries it out. A rejection means that it must be tried again. */
-  readonly step: (reason: StepReason) => Promise<void>
+  readonly step: () => Promise<void>
   readonly clock: Clock
   /** Pause after the first failure in a row, in ms; doubled by each further one up to `longestPause`. */
   readonly firstPause: number
   readonly longestPause: number
-  /** A step runs after so long without one, in ms; 0: never. Read before each pause, so it may change. */
-  readonly slowTimer: () => number
   /** So many changes may follow each other at once; each such credit comes back after `every` ms. Default: any number. */
   readonly credit?: { readonly steps: number; readonly every: number }
   /** Hears each failure and how long the pause after it is. */
@@ -47,11 +42,6 @@ export class Pace {
     this.#creditAt = options.clock.now()
   }
 
-  /** True while a step is under way. */
-  get busy(): boolean {
-    return this.#busy
-  }
-
   /** Something changed. Starts a step before it returns when none is under way and none has just failed. */
   poke(): void {
     if (this.#stopped) return
@@ -62,15 +52,7 @@ export class Pace {
       return
     }
     const waited = this.#options.clock.now() - this.#failedAt
-    this.#schedule(Math.max(0, this.#options.firstPause - waited), 'change')
-  }
-
-  /** Starts the slow timer (again), for a start without any change and for a changed interval. */
-  rest(): void {
-    if (this.#stopped || this.#busy || this.#failures > 0 || this.#saving) return
-    const pause = this.#options.slowTimer()
-    if (pause > 0) this.#schedule(pause, 'timer')
-    else this.#cancelTimer()
+    this.#schedule(Math.max(0, this.#options.firstPause - waited))
   }
 
   /** No step begins any more; resolves when the one under way has ended. */
@@ -85,9 +67,9 @@ export class Pace {
     if (this.#saving) return
     const wait = this.#untilCredit()
     if (wait > 0) {
-      this.#schedule(wait, 'change')
+      this.#schedule(wait)
       this.#saving = true
-    } else this.#begin('change')
+    } else this.#begin()
   }
 
   #untilCredit(): number {
@@ -99,41 +81,40 @@ export class Pace {
     return this.#credit >= 1 ? 0 : Math.ceil((1 - this.#credit) * credit.every)
   }
 
-  #schedule(pause: number, reason: StepReason): void {
+  #schedule(pause: number): void {
     this.#cancelTimer()
-    this.#cancelTimer = this.#options.clock.after(pause, () => this.#begin(reason))
+    this.#cancelTimer = this.#options.clock.after(pause, () => this.#begin())
   }
 
-  #begin(reason: StepReason): void {
+  #begin(): void {
     this.#cancelTimer()
     this.#saving = false
     this.#untilCredit()
     this.#credit = Math.max(0, this.#credit - 1)
     this.#wanted = false
     this.#busy = true
-    this.#running = this.#run(reason)
+    this.#running = this.#run()
   }
 
-  async #run(reason: StepReason): Promise<void> {
-    const error = await this.#attempt(reason)
+  async #run(): Promise<void> {
+    const error = await this.#attempt()
     this.#busy = false
     if (this.#stopped) return
     if (error === null) {
       this.#failures = 0
       if (this.#wanted) this.#afford()
-      else this.rest()
       return
     }
     const longer = this.#pauseAfterFailure()
     // What came during the failed step may be its cure: it waits for the first pause only.
     const pause = this.#wanted ? this.#options.firstPause : longer
-    this.#schedule(pause, this.#wanted ? 'change' : 'retry')
+    this.#schedule(pause)
     this.#options.failed(error, pause)
   }
 
-  async #attempt(reason: StepReason): Promise<Error | null> {
+  async #attempt(): Promise<Error | null> {
     try {
-      await this.#options.step(reason)
+      await this.#options.step()
       return null
     } catch (error) {
       return error instanceof Error ? error : new Error(String(error))

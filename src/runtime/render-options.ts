@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { FAMILIES, type Family } from '../model/values.ts'
 import type { RenderOptions } from '../render/options.ts'
 import type { Settings } from './setting-table.ts'
 
@@ -25,12 +26,16 @@ export function renderOptions(settings: Settings, traits: HostTraits): RenderOpt
   }
 }
 
-const BRIDGE_CALLS = ['iptables', 'ip6tables'].map(tool => `/proc/sys/net/bridge/bridge-nf-call-${tool}`)
+/** What says `1` where a family's iptables sees what bridges forward. */
+export const BRIDGE_CALLS: Readonly<Record<Family, string>> = {
+  4: '/proc/sys/net/bridge/bridge-nf-call-iptables',
+  6: '/proc/sys/net/bridge/bridge-nf-call-ip6tables',
+}
 
 /** Reads this host's traits. Both families must see bridged packets for the bridge filter to count as there. */
 export async function readHostTraits(): Promise<HostTraits> {
   const text = (path: string) => readFile(path, 'utf8').catch(() => '')
-  const calls = await Promise.all(BRIDGE_CALLS.map(text))
+  const calls = await Promise.all(FAMILIES.map(family => text(BRIDGE_CALLS[family])))
   return {
     bridgeFilter: calls.every(value => value.trim() === '1'),
     protocolNames: parseProtocolNames(await text('/etc/protocols')),

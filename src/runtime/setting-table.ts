@@ -173,7 +173,6 @@ export const SETTINGS = {
     doc: 'How long a cut connection may not come back.',
   }),
   runDir: setting(path, { default: '/run/podfence', doc: 'Directory of agent.sock and status.json.' }),
-  stateDir: setting(path, { default: '/var/lib/podfence', doc: 'Directory of what outlives a reboot.' }),
   healthAddress: setting(listen, {
     default: loopback(9099),
     doc: 'Serves /liveness and /readiness.',

@@ -2,8 +2,7 @@ import type { KeyChange, Source, SourceEvent } from './event.ts'
 import { type Feed, type Listing, ListThenWatch, type WatchObserver } from './list-then-watch.ts'
 import { backOff, type Pace } from './pace.ts'
 import { HistoryGone, type Store, type StoreEntry, type StoreHeader, type WatchResponse } from './store.ts'
-
-export const V1_PREFIX = '/calico/v1/'
+import { ROOT } from './v1-tree.ts'
 
 /** Some hundred kilobytes a page: few round trips, and no page that hurts. */
 const PAGE_SIZE = 2_000
@@ -20,7 +19,7 @@ export class EtcdSource implements Source {
   private readonly loop: ListThenWatch<EtcdPosition>
 
   constructor(store: Store, options: EtcdSourceOptions = {}) {
-    const { prefix = V1_PREFIX, pageSize = PAGE_SIZE, pace = backOff } = options
+    const { prefix = ROOT, pageSize = PAGE_SIZE, pace = backOff } = options
     this.name = `etcd ${store.name}`
     this.loop = new ListThenWatch(new EtcdFeed(this.name, store, prefix, pageSize), pace)
   }

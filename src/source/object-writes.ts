@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PodfenceError } from '../errors.ts'
 import type { KeyChange } from './event.ts'
-import { READY_KEY } from './ready-gate.ts'
 import type { Store } from './store.ts'
+import { READY_KEY } from './v1-tree.ts'
 
 /** One object as it is to be written: all its keys, null for those it does not have. */
 export interface ObjectWrite {

@@ -1,6 +1,5 @@
 import type { SourceEvent } from './event.ts'
-
-export const READY_KEY = '/calico/v1/Ready'
+import { isReady, READY_KEY } from './v1-tree.ts'
 
 /** What the gate knows. `open` false: nothing passes, the last good state stands, and `reason` says why. */
 export interface ReadyState {
@@ -47,7 +46,7 @@ export function passWhenReady(state: ReadyState, event: SourceEvent): ReadyStep 
 }
 
 function unready(value: string | null): string | null {
-  if (value === 'true') return null
+  if (isReady(value)) return null
   if (value === null) return `${READY_KEY} is missing`
   return `${READY_KEY} is ${JSON.stringify(value.slice(0, 40))}, not true`
 }

@@ -53,7 +53,7 @@ export class BenchAgent {
       ...['netns', 'exec', node.namespace, 'env', ...env],
       ...[process.execPath, ...FLAGS, ...(preload === undefined ? [] : ['--import', preload]), CLI, 'agent'],
       ...['--host-name', node.name, '--backend', node.backend, '--etcd-endpoints', etcd],
-      ...['--run-dir', node.runDirectory, '--state-dir', node.stateDirectory, '--log-format', 'json'],
+      ...['--run-dir', node.runDirectory, '--log-format', 'json'],
       ...flags,
     ]
     this.#over = new Promise((_, reject) => {

@@ -1,6 +1,6 @@
-import { READY_KEY, ROOT } from '../../src/model/key.ts'
 import type { KeyChange } from '../../src/source/event.ts'
 import type { Store } from '../../src/source/store.ts'
+import { READY_KEY, ROOT } from '../../src/source/v1-tree.ts'
 
 /** How much there is of everything. */
 export interface BenchWorld {

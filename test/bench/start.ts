@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url'
-import { V1_PREFIX } from '../../src/source/etcd-source.ts'
+import { ROOT } from '../../src/source/v1-tree.ts'
 import { atMost, type Figure } from './figure.ts'
 import { type Bench, type Ground, rest } from './ground.ts'
 import { emptyKernel, kernelPicture, loadKernel } from './kernel-copy.ts'
@@ -106,7 +106,7 @@ async function bareRead({ processes }: Ground, side: Side): Promise<number> {
   const began = performance.now()
   const ended = await processes.run('ip', [
     ...['netns', 'exec', side.floorNode.namespace, process.execPath, READER],
-    ...[side.etcd.endpoint, V1_PREFIX],
+    ...[side.etcd.endpoint, ROOT],
   ])
   if (ended.code !== 0) throw new Error(`the bare reader failed: ${ended.stderr}`)
   return performance.now() - began

@@ -1,6 +1,6 @@
 import { moment } from '../../src/lab/probe.ts'
 import type { WorldWords } from '../../src/lab/world.ts'
-import { ROOT } from '../../src/model/key.ts'
+import { ROOT } from '../../src/source/v1-tree.ts'
 import { playScenarios } from '../stage.ts'
 import { openFlows, serve, straight, type Way } from './support/flows.ts'
 import { openScene } from './support/scene.ts'

@@ -1,6 +1,6 @@
 import { moment } from '../../src/lab/probe.ts'
 import type { WorldWords } from '../../src/lab/world.ts'
-import { READY_KEY } from '../../src/model/key.ts'
+import { READY_KEY } from '../../src/source/v1-tree.ts'
 import { playScenarios } from '../stage.ts'
 import { openScene } from './support/scene.ts'
 

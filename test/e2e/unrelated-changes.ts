@@ -1,5 +1,5 @@
-import { ROOT } from '../../src/model/key.ts'
 import type { KeyChange } from '../../src/source/event.ts'
+import { ROOT } from '../../src/source/v1-tree.ts'
 import { playScenarios } from '../stage.ts'
 import { openFlows, serve, straight } from './support/flows.ts'
 import { openScene } from './support/scene.ts'

@@ -1,13 +1,13 @@
 import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
 import { assertPlainLines } from '../../src/kernel/plain-line.ts'
-import { ROOT } from '../../src/model/key.ts'
 import { ModelTree } from '../../src/model/tree.ts'
 import type { ModelChange } from '../../src/model/values.ts'
 import { memberOf } from '../../src/policy/address-set.ts'
 import { PolicyEngine } from '../../src/policy/engine.ts'
 import { permits } from '../../src/policy/verdict.ts'
 import { Renderer } from '../../src/render/renderer.ts'
+import { ROOT } from '../../src/source/v1-tree.ts'
 import { FUZZ_SEED, fuzz } from './support/fuzz.ts'
 
 const COUNT = 100_000

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { systemProcesses } from '../../src/kernel/process.ts'
-import { ROOT } from '../../src/model/key.ts'
+import { ROOT } from '../../src/source/v1-tree.ts'
 import { playScenarios } from '../stage.ts'
 import { kernelState, openTwin } from './support/kernel-state.ts'
 import { edited, openPost, type Post } from './support/post.ts'

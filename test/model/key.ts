@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { readConfigKey } from '../../src/model/config-key.ts'
-import { isReady, type ModelKey, objectId, parseKey, printKey } from '../../src/model/key.ts'
+import { type ModelKey, objectId, parseKey, printKey } from '../../src/model/key.ts'
+import { isReady } from '../../src/source/v1-tree.ts'
 
 const KEYS: [text: string, key: ModelKey, id: string][] = [
   [

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { ROOT } from '../../../src/model/key.ts'
 import type { KeyChange } from '../../../src/source/event.ts'
+import { ROOT } from '../../../src/source/v1-tree.ts'
 import type { Post } from './post.ts'
 
 export interface Churn {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
-import { READY_KEY } from '../../../src/model/key.ts'
 import { ModelTree } from '../../../src/model/tree.ts'
 import type { KeyChange } from '../../../src/source/event.ts'
+import { READY_KEY } from '../../../src/source/v1-tree.ts'
 import { fuzzedKey, fuzzedValue } from '../../model/support/fuzzed-store.ts'
 
 /** Printed, and taken again, to play a run once more. */
