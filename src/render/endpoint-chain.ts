@@ -26,6 +26,11 @@ export interface EndpointChainContext {
   listName(id: RuleListId): string | null
 }
 
+/** By what its chains claim their names. */
+export function endpointIdentity(id: string, direction: 'from' | 'to'): string {
+  return `endpoint ${direction} ${id}`
+}
+
 /** Whom its chains serve, as messages about them say. */
 export function endpointOwner(id: string, direction: 'from' | 'to'): string {
   return messageText(`endpoint ${id} ${direction}`)

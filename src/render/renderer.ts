@@ -2,7 +2,7 @@ import { FAMILIES } from '../model/values.ts'
 import type { LocalEndpoint, PolicyDelta, RuleList, RuleListId, SetId } from '../policy/outcome.ts'
 import { ChainBook } from './chain-book.ts'
 import { DispatchBook } from './dispatch-book.ts'
-import { type EndpointChainContext, fromChain, toChain } from './endpoint-chain.ts'
+import { type EndpointChainContext, endpointIdentity, fromChain, toChain } from './endpoint-chain.ts'
 import { gateDelta } from './gate.ts'
 import type { KernelDelta, SetChange } from './kernel-delta.ts'
 import { base32Hash, chainName, type Hash, NameBook, type NameCollision } from './name.ts'
@@ -145,10 +145,6 @@ export class Renderer {
 
 function listIdentity(id: RuleListId): string {
   return `list ${id}`
-}
-
-function endpointIdentity(id: string, direction: 'from' | 'to'): string {
-  return `endpoint ${direction} ${id}`
 }
 
 function unknownMembers(id: SetId): never {

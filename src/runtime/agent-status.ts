@@ -1,4 +1,6 @@
 import type { KernelDriver } from '../kernel/driver.ts'
+import type { PolicyWarning } from '../policy/warning.ts'
+import type { NameCollision } from '../render/name.ts'
 import { endpointStates } from './endpoint-states.ts'
 import type { Enforcement } from './enforcement.ts'
 import type { Health } from './health.ts'
@@ -55,6 +57,7 @@ export function agentStatus(
 ): Status {
   const kernel = driver.status()
   const { seen, applied, enforced } = enforcement.revisions
+  const collisions = enforcement.collisions()
   const pending = notes.applyFailure ?? (seen === applied ? null : `revision ${seen} is being applied`)
   return {
     schema: 1,
@@ -77,11 +80,16 @@ export function agentStatus(
       lastApply: notes.lastApply?.toISOString() ?? null,
       lastRefresh: notes.lastRefresh?.toISOString() ?? null,
     },
-    endpoints: endpointStates(enforcement.endpoints(), { view: enforcement.view, unmet: kernel, pending }),
+    endpoints: endpointStates(enforcement.endpoints(), {
+      view: enforcement.view,
+      unmet: kernel,
+      nameless: new Set(collisions.map(({ refused }) => refused)),
+      pending,
+    }),
     rejections: [...enforcement.tree.rejections().values()],
     refused: kernel.refused,
     short: kernel.short,
-    policyWarnings: enforcement.engine.warnings(),
+    policyWarnings: [...enforcement.engine.warnings(), ...collisions.map(collisionWarning)],
     hostEndpoints: [...enforcement.hostEndpoints].sort(),
     ignoredConfig: notes.ignoredConfig,
     needRestart: notes.needRestart,
@@ -91,4 +99,10 @@ export function agentStatus(
       ...(kernel.setTrouble === null ? [] : [`ipset: ${kernel.setTrouble.said}`]),
     ],
   }
+}
+
+/** Nobody meets this by chance; somebody who tries may. */
+function collisionWarning({ name, holder, refused }: NameCollision): PolicyWarning {
+  const text = `is closed wherever it is used: the name ${name} that it would have is that of ${holder}`
+  return { level: 'red', subject: refused, text }
 }

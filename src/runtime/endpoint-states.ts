@@ -1,7 +1,7 @@
 import type { Refusal, Unmet } from '../kernel/report.ts'
 import type { LocalEndpoint, RuleListId, SetId } from '../policy/outcome.ts'
 import type { PolicyView } from '../policy/view.ts'
-import { endpointOwner } from '../render/endpoint-chain.ts'
+import { endpointIdentity, endpointOwner } from '../render/endpoint-chain.ts'
 import { SET_ROLES } from '../render/kernel-delta.ts'
 import type { PlacedLocal } from '../render/placed-view.ts'
 import { listOwner } from '../render/rule-list.ts'
@@ -12,6 +12,8 @@ import type { EndpointStatus } from './status.ts'
 export interface EndpointGround {
   readonly view: PolicyView
   readonly unmet: Unmet
+  /** Identities that got no chain, since another has its name. */
+  readonly nameless: ReadonlySet<string>
   /** Why the last revision seen is not carried out yet; null: it is. */
   readonly pending: string | null
 }
@@ -19,11 +21,16 @@ export interface EndpointGround {
 /** The states of local endpoints: each concerned only by what the kernel holds or lacks for it. */
 export function endpointStates(endpoints: readonly PlacedLocal[], ground: EndpointGround): EndpointStatus[] {
   const lacks = new Lacks(ground.unmet, ground.view)
-  return endpoints.map(endpoint => stateOf(endpoint, lacks.of(endpoint), ground.pending))
+  return endpoints.map(endpoint => stateOf(endpoint, lacks.of(endpoint), ground))
 }
 
-function stateOf(endpoint: PlacedLocal, lack: string | null, pending: string | null): EndpointStatus {
-  const { id, closed, unseen } = endpoint
+function stateOf(endpoint: PlacedLocal, lack: string | null, ground: EndpointGround): EndpointStatus {
+  const { id, unseen } = endpoint
+  const { pending, nameless } = ground
+  const own = (['from', 'to'] as const).find(direction => nameless.has(endpointIdentity(id, direction)))
+  const closed =
+    endpoint.closed ??
+    (own === undefined ? null : `another chain has the name of the one for what goes ${own} it`)
   const policies = [...new Set(listsOf(endpoint).map(list => list.slice(0, list.lastIndexOf(':'))))]
   const base = {
     id,

@@ -7,6 +7,7 @@ import { PolicyEngine } from '../policy/engine.ts'
 import type { PolicyDelta, SetId } from '../policy/outcome.ts'
 import { addressOwners, movedAddresses } from '../render/address-owners.ts'
 import type { KernelDelta } from '../render/kernel-delta.ts'
+import type { NameCollision } from '../render/name.ts'
 import type { RenderOptions } from '../render/options.ts'
 import { type PlacedLocal, PlacedView } from '../render/placed-view.ts'
 import { Renderer } from '../render/renderer.ts'
@@ -173,6 +174,11 @@ export class Enforcement {
   /** While others had opened our rules, connections may have been made that policy denies. */
   doubtConnections(): void {
     if (this.#inSync) this.#options.enforced(null, new Set())
+  }
+
+  /** What got no chain or set, since another has its name. */
+  collisions(): readonly NameCollision[] {
+    return this.#renderer.collisions()
   }
 
   /** The whole desired state as kernel text values, for `render`. */

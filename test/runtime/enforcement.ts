@@ -276,6 +276,21 @@ t.test('an endpoint that only the rendered rules close, or never meet, is not ca
   t.match(third(), { state: 'enforced', reason: null })
 })
 
+t.test('what is closed since another has its name is told', async t => {
+  const { enforcement, statusNow } = agent()
+  enforcement.take(snapshot(TWO))
+  await enforcement.step()
+  const holder = 'endpoint from node1/k8s/b/eth0'
+  const refused = 'endpoint from node1/k8s/a/eth0'
+  enforcement.collisions = () => [{ name: 'podf-from-x', holder, refused }]
+  const { endpoints, policyWarnings } = statusNow()
+  t.match(endpoints[0], { state: 'closed', reason: /another chain has the name/ })
+  t.match(endpoints[1], { state: 'enforced', reason: null })
+  t.match(policyWarnings, [
+    { level: 'red', subject: refused, text: /podf-from-x .* is that of endpoint from/ },
+  ])
+})
+
 t.test('closed doors start nothing any more', async t => {
   const { statusNow: status, clock } = agent()
   const runDir = mkdtempSync(join(tmpdir(), 'podfence-run-'))
