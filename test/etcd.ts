@@ -1,10 +1,12 @@
-import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Test } from 'tap'
+import { type Child, systemProcesses } from '../src/kernel/process.ts'
+import { etcdArguments } from '../src/lab/lab-etcd.ts'
 
 /** Why no private etcd can be started here, or false: `t.test('...', { skip: etcdMissing }, ...)`. */
 export const etcdMissing: string | false = ['etcd', 'etcdctl'].every(
@@ -13,9 +15,8 @@ export const etcdMissing: string | false = ['etcd', 'etcdctl'].every(
   ? false
   : 'etcd and etcdctl are not installed (Debian: etcd-server, etcd-client)'
 
-/** Ends its child when this process dies in whatever way; without it (not Linux) only teardown ends the child. */
-const TIED =
-  spawnSync('setpriv', ['--pdeathsig', 'KILL', 'true']).status === 0 ? ['setpriv', '--pdeathsig', 'KILL'] : []
+/** Its children end when this process dies in whatever way. */
+const PROCESSES = systemProcesses()
 
 export interface EtcdTls {
   readonly ca: string
@@ -41,7 +42,7 @@ export class TestEtcd {
   private readonly dir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'podfence-etcd-'))
   private readonly peerPort: number
   private readonly settings: EtcdSettings
-  private child: ChildProcess | null = null
+  private child: Child | null = null
 
   constructor(port: number, peerPort: number, settings: EtcdSettings) {
     this.port = port
@@ -64,46 +65,22 @@ export class TestEtcd {
     if (this.child) throw new Error('etcd is already running')
     const peer = `http://127.0.0.1:${this.peerPort}`
     const { tls } = this.settings
-    const [program, ...args] = [
-      ...TIED,
-      ...[
-        'etcd',
-        '--heartbeat-interval',
-        '20',
-        '--election-timeout',
-        '200',
-        '--name',
-        'test',
-        '--data-dir',
-        this.data,
-        '--logger',
-        'zap',
-        '--log-outputs',
-        'stderr',
-      ],
-      ...['--listen-client-urls', this.endpoint, '--advertise-client-urls', this.endpoint],
-      ...[
-        '--listen-peer-urls',
-        peer,
-        '--initial-advertise-peer-urls',
-        peer,
-        '--initial-cluster',
-        `test=${peer}`,
-      ],
+    const args = [
+      ...etcdArguments({ data: this.data, endpoint: this.endpoint, peer }),
       ...(tls ? ['--cert-file', tls.cert, '--key-file', tls.key] : []),
       ...(tls ? ['--client-cert-auth', '--trusted-ca-file', tls.ca] : []),
       ...(this.settings.args ?? []),
     ]
-    const child = spawn(program!, args, { stdio: ['ignore', 'ignore', 'pipe'] })
-    this.child = child
     await new Promise<void>((resolve, reject) => {
       let log = ''
-      child.stderr!.on('data', (chunk: Buffer) => {
-        log = (log + chunk.toString()).slice(-20_000)
-        if (/serving (insecure )?client (requests|traffic)/.test(log)) resolve()
+      const child = PROCESSES.start('etcd', args, {
+        onErrorLine(line) {
+          log = `${log}${line}\n`.slice(-3000)
+          if (/serving (insecure )?client (requests|traffic)/.test(line)) resolve()
+        },
       })
-      child.once('error', reject)
-      child.once('exit', code => reject(new Error(`etcd ended with ${code}:\n${log.slice(-3000)}`)))
+      this.child = child
+      void child.ended.then(({ code }) => reject(new Error(`etcd ended with ${code}:\n${log}`)))
     })
   }
 
@@ -112,11 +89,14 @@ export class TestEtcd {
     const { child } = this
     if (!child) return
     this.child = null
-    if (child.exitCode !== null || child.signalCode !== null) return
-    const gone = new Promise(resolve => child.once('exit', resolve))
-    child.kill(signal)
-    if (signal !== 'SIGKILL') child.kill('SIGCONT')
-    await gone
+    try {
+      process.kill(child.pid!, signal)
+      // A frozen one takes no other signal.
+      if (signal !== 'SIGKILL') process.kill(child.pid!, 'SIGCONT')
+    } catch {
+      // It has ended by itself.
+    }
+    await child.ended
   }
 
   async restart(): Promise<void> {

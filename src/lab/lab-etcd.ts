@@ -20,6 +20,16 @@ export interface LabEtcd {
   close(): Promise<void>
 }
 
+/** What makes etcd a store of its own on one machine that is soon its own leader, and logs to stderr. */
+export function etcdArguments(at: { data: string; endpoint: string; peer: string }): readonly string[] {
+  return [
+    ...['--name', 'alone', '--data-dir', at.data, '--heartbeat-interval', '20', '--election-timeout', '200'],
+    ...['--listen-client-urls', at.endpoint, '--advertise-client-urls', at.endpoint],
+    ...['--listen-peer-urls', at.peer, '--initial-advertise-peer-urls', at.peer],
+    ...['--initial-cluster', `alone=${at.peer}`, '--logger', 'zap', '--log-outputs', 'stderr'],
+  ]
+}
+
 /** How long a new etcd may take until it answers. */
 const PATIENCE_MS = 20_000
 
@@ -52,20 +62,8 @@ export async function openLabEtcd(processes: Processes, address: string, port = 
       let log = ''
       const started = processes.start(
         'etcd',
-        [
-          ...['--name', 'lab', '--data-dir', data, '--heartbeat-interval', '20', '--election-timeout', '200'],
-          ...['--listen-client-urls', endpoint, '--advertise-client-urls', endpoint],
-          ...[
-            '--listen-peer-urls',
-            peer,
-            '--initial-advertise-peer-urls',
-            peer,
-            '--initial-cluster',
-            `lab=${peer}`,
-          ],
-          // Nobody relies on what is in it after a crash of the machine.
-          ...['--unsafe-no-fsync', '--logger', 'zap', '--log-outputs', 'stderr', '--log-level', 'warn'],
-        ],
+        // Nobody relies on what is in it after a crash of the machine.
+        [...etcdArguments({ data, endpoint, peer }), '--unsafe-no-fsync', '--log-level', 'warn'],
         {
           onErrorLine(line) {
             log = `${log}${line}\n`.slice(-3000)

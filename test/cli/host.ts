@@ -1,14 +1,14 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { enterSandbox } from '../../src/lab/sandbox.ts'
 import { ModelTree } from '../../src/model/tree.ts'
 import { etcdMissing, startEtcd } from '../etcd.ts'
 import { sampleStatus } from '../runtime/support/sample-status.ts'
-import { enterSandbox } from '../sandbox.ts'
 import { podfence } from './support/cli.ts'
 import { agentWith } from './support/fake-agent.ts'
 
-const { skip } = enterSandbox()
+const { skip } = await enterSandbox()
 const WORLD = join(import.meta.dirname, 'support/world.yaml')
 
 t.test('apply, get and delete with etcd', { skip: skip || etcdMissing }, async t => {

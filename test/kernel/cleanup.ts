@@ -3,10 +3,10 @@ import { backendMismatch, chooseBackend, readHints, toolName } from '../../src/k
 import { cleanUp, findRemovals, removeRules } from '../../src/kernel/cleanup.ts'
 import { KernelDriver } from '../../src/kernel/driver.ts'
 import { type Ended, type Processes, systemProcesses } from '../../src/kernel/process.ts'
-import { enterSandbox } from '../sandbox.ts'
+import { enterSandbox } from '../../src/lab/sandbox.ts'
 import { HOOKS, sh, world } from './bench.ts'
 
-const inside = enterSandbox()
+const inside = await enterSandbox()
 
 const everything = () =>
   sh(

@@ -9,10 +9,10 @@ import { ConnectionCutter, type Judge } from '../../src/kernel/cut.ts'
 import { elementOf, flowOf } from '../../src/kernel/cut-tuple.ts'
 import { IpsetSession } from '../../src/kernel/ipset/session.ts'
 import { type Processes, systemProcesses } from '../../src/kernel/process.ts'
-import { enterSandbox } from '../sandbox.ts'
+import { enterSandbox } from '../../src/lab/sandbox.ts'
 import { membersOf, sh } from './bench.ts'
 
-const inside = enterSandbox()
+const inside = await enterSandbox()
 
 t.test('entries as conntrack prints them', async t => {
   const cases: [string, object | null, string | null][] = [

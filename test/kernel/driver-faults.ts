@@ -2,10 +2,10 @@ import { spawn } from 'node:child_process'
 import t, { type Test } from 'tap'
 import { KernelDriver, type KernelDriverOptions } from '../../src/kernel/driver.ts'
 import { type Child, type Processes, systemProcesses } from '../../src/kernel/process.ts'
-import { enterSandbox } from '../sandbox.ts'
+import { enterSandbox } from '../../src/lab/sandbox.ts'
 import { chain, created, HOOKS, membersOf, rulesOf, set, sh, world } from './bench.ts'
 
-const inside = enterSandbox()
+const inside = await enterSandbox()
 
 /** The real processes, with every long-lived child kept by its program's name. */
 function watched(change: (child: Child, file: string) => Child = child => child) {

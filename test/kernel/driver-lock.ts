@@ -2,10 +2,10 @@ import { spawn } from 'node:child_process'
 import t, { type Test } from 'tap'
 import { KernelDriver, type KernelDriverOptions } from '../../src/kernel/driver.ts'
 import { systemProcesses } from '../../src/kernel/process.ts'
-import { enterSandbox } from '../sandbox.ts'
+import { enterSandbox } from '../../src/lab/sandbox.ts'
 import { chain, HOOKS, rulesOf, sh, world } from './bench.ts'
 
-const inside = enterSandbox()
+const inside = await enterSandbox()
 
 async function adopted(t: Test, backend: 'nft' | 'legacy', more: Partial<KernelDriverOptions> = {}) {
   const driver = new KernelDriver({ processes: systemProcesses(), backend, hooks: HOOKS, ...more })

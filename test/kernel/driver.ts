@@ -1,10 +1,10 @@
 import t, { type Test } from 'tap'
 import { KernelDriver, type KernelDriverOptions } from '../../src/kernel/driver.ts'
 import { systemProcesses } from '../../src/kernel/process.ts'
-import { enterSandbox } from '../sandbox.ts'
+import { enterSandbox } from '../../src/lab/sandbox.ts'
 import { chain, HOOKS, membersOf, rulesOf, set, sh, world } from './bench.ts'
 
-const inside = enterSandbox()
+const inside = await enterSandbox()
 
 async function opened(t: Test, backend: 'nft' | 'legacy', more: Partial<KernelDriverOptions> = {}) {
   const driver = new KernelDriver({ processes: systemProcesses(), backend, hooks: HOOKS, ...more })

@@ -4,10 +4,10 @@ import { KernelDriver } from '../../src/kernel/driver.ts'
 import { KernelMonitor } from '../../src/kernel/monitor.ts'
 import { type Processes, systemProcesses } from '../../src/kernel/process.ts'
 import type { Repaired } from '../../src/kernel/report.ts'
-import { enterSandbox } from '../sandbox.ts'
+import { enterSandbox } from '../../src/lab/sandbox.ts'
 import { chain, HOOKS, rulesOf, sh, world } from './bench.ts'
 
-const inside = enterSandbox()
+const inside = await enterSandbox()
 
 async function followed(t: Test) {
   const processes = systemProcesses()

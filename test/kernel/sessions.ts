@@ -4,10 +4,10 @@ import { IpsetSession } from '../../src/kernel/ipset/session.ts'
 import { type ChildHandlers, type Processes, systemProcesses } from '../../src/kernel/process.ts'
 import { readComplaint } from '../../src/kernel/restore-error.ts'
 import { RestoreSession } from '../../src/kernel/restore-session.ts'
-import { enterSandbox } from '../sandbox.ts'
+import { enterSandbox } from '../../src/lab/sandbox.ts'
 import { membersOf, rulesOf, sh } from './bench.ts'
 
-const inside = enterSandbox()
+const inside = await enterSandbox()
 
 /** What a promise is rejected with. */
 const failing = (promise: Promise<unknown>) =>

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
+import { enterSandbox } from '../../src/lab/sandbox.ts'
 import { FAMILIES, type Family } from '../../src/model/values.ts'
 import { goto, rule } from '../../src/render/action.ts'
 import { HOOKS } from '../../src/render/hooks.ts'
@@ -11,7 +12,6 @@ import type { RenderOptions } from '../../src/render/options.ts'
 import { ipsetText, restoreText } from '../../src/render/print.ts'
 import { rateText } from '../../src/render/rate.ts'
 import { Renderer } from '../../src/render/renderer.ts'
-import { enterSandbox } from '../sandbox.ts'
 import { randomRule } from './fixtures/random-rules.ts'
 import {
   BRIDGED,
@@ -33,7 +33,7 @@ import {
  * The rendered text goes through the real tools, and iptables-save must print it line by line as it was
  * rendered: on both backends, in both families. Everything happens in a network namespace of its own.
  */
-const inside = enterSandbox()
+const inside = await enterSandbox()
 
 type Backend = 'nft' | 'legacy'
 const BACKENDS: readonly Backend[] = ['nft', 'legacy']

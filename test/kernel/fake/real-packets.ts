@@ -4,7 +4,7 @@ import t from 'tap'
 import { FakeKernel } from '../../../src/kernel/fake/kernel.ts'
 import type { Packet } from '../../../src/kernel/fake/packet.ts'
 import type { Backend } from '../../../src/kernel/fake/tool.ts'
-import { enterSandbox } from '../../sandbox.ts'
+import { enterSandbox } from '../../../src/lab/sandbox.ts'
 import { one, SETS } from './random-rules.ts'
 import { flushAll, lacks, must, restore } from './real-tools.ts'
 import {
@@ -19,7 +19,7 @@ import {
 
 /** The fake's walk against real packets. PODFENCE_SEED=7 tries other rules. */
 const seed = Number(process.env.PODFENCE_SEED ?? 1)
-const inside = enterSandbox()
+const inside = await enterSandbox()
 const skip = inside.skip || lacks('iptables-nft-restore', 'iptables-legacy-restore', 'ipset', 'ip', 'taskset')
 
 const sent = fc

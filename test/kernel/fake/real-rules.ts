@@ -6,13 +6,13 @@ import { FakeKernel } from '../../../src/kernel/fake/kernel.ts'
 import type { ToolResult } from '../../../src/kernel/fake/tool.ts'
 import { printSave } from '../../../src/kernel/iptables-parser/print-save.ts'
 import { parseSave } from '../../../src/kernel/iptables-parser/save.ts'
-import { enterSandbox } from '../../sandbox.ts'
+import { enterSandbox } from '../../../src/lab/sandbox.ts'
 import { SETS, setLine, transactions } from './random-rules.ts'
 import { flushAll, lacks, must, restore, run, save } from './real-tools.ts'
 
 /** The fake's tools against the real ones. PODFENCE_SEED=7 tries other rules. */
 const seed = Number(process.env.PODFENCE_SEED ?? 1)
-const inside = enterSandbox()
+const inside = await enterSandbox()
 const skip = inside.skip || lacks('iptables-nft-restore', 'iptables-legacy-restore', 'ipset')
 
 /** What the filter and raw tables hold, without comments and counters. */
