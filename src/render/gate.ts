@@ -15,6 +15,11 @@ export function gateDelta(style: Style): KernelDelta {
   return { sets: [], chains: FAMILIES.flatMap(family => gateChains(family, style)).map(toChange) }
 }
 
+/**
+ * Before the first sync no address is known to be a workload's, so OUTPUT can close by `-o` only. For a service
+ * address that still names the old route: such a packet of the node comes through, but its answer does not come in. To
+ * drop all that goes to service addresses would close more than it protects: the store itself may be behind one.
+ */
 function gateChains(family: Family, style: Style): Chain[] {
   const from = style.gates.map(name => rule([inInterface(name)], DROP))
   const to = style.gates.map(name => rule([outInterface(name)], DROP))
