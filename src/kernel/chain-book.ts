@@ -159,6 +159,11 @@ export class ChainBook {
     return [...this.#dirty].filter(record => !this.#refused.has(record))
   }
 
+  /** Is there a chain or a jump to write? */
+  differs(): boolean {
+    return this.pending().length > 0 || this.hooks.parents(name => this.fateOf(name)).length > 0
+  }
+
   /** The kernel refused `want` with these words: it is not tried again before that changes, or a resync. */
   refuse(record: ChainRecord, said: string): void {
     this.#refused.set(record, said)

@@ -64,6 +64,11 @@ export class FamilyTables {
     for (const table of TABLES) this.books[table].reguard(guard)
   }
 
+  /** Is there anything to write? */
+  differ(): boolean {
+    return TABLES.some(table => this.books[table].differs())
+  }
+
   /**
    * Brings the kernel to the desired state in one transaction a table. A refusal may be our picture's
    * fault, so the table is read and written once more; what is refused again is isolated. Throws

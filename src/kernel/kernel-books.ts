@@ -43,6 +43,11 @@ export class KernelBooks {
     for (const tables of this.#tables.values()) tables.reguard(guard)
   }
 
+  /** Is there a chain or a jump to write? */
+  chainsDiffer(): boolean {
+    return FAMILIES.some(family => this.of(family).differ())
+  }
+
   retryRefused(): void {
     this.sets.retryShort()
     for (const [, , book] of this.#books()) book.retryRefused()

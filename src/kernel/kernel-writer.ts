@@ -52,7 +52,9 @@ export class KernelWriter {
       try {
         if (this.doubt) await this.read()
         if (order === 'tables first') await this.#writeTables(total)
-        const early = await this.#writeSets('before chains', total)
+        // Members that come and go elsewhere are one batch.
+        const inOne = !this.#books.chainsDiffer() && !this.#books.sets.closesFirst()
+        const early = inOne ? undefined : await this.#writeSets('before chains', total)
         await this.#writeTables(total)
         const late = await this.#writeSets('after chains', total)
         // What a set did not take late concerns the rules that use it.

@@ -126,9 +126,10 @@ export class SetBook {
    * Lines that bring the sets to their desired state. Before the chains are written: sets that are new, and of
    * the others what can only close, that is members that leave a set that opens or join one that closes.
    * After the chains: all the rest. So the kernel allows at each moment no more than it did before or will after.
+   * What comes after the chains may come alone when no chain differs and not `closesFirst`: it closes, then opens.
    */
   lines(phase: SetPhase): readonly string[] {
-    const deletes: string[] = []
+    const deletes = { opens: [] as string[], closes: [] as string[] }
     const rest: string[] = []
     this.#attempted.clear()
     this.#temporaries.clear()
@@ -146,12 +147,22 @@ export class SetBook {
         appendSwap(rest, record, temporary)
         continue
       }
-      if (part !== 'adds') for (const member of record.extra) deletes.push(`del ${record.name} ${member}`)
+      if (part !== 'adds')
+        for (const member of record.extra) deletes[record.role].push(`del ${record.name} ${member}`)
       if (record.present === null) rest.push(createLine(record.name, record.shape))
       if (part !== 'deletes') for (const member of record.missing) rest.push(`add ${record.name} ${member}`)
     }
     if (phase === 'after chains') this.#dirty.clear()
-    return [...deletes, ...rest]
+    return [...deletes.opens, ...deletes.closes, ...rest]
+  }
+
+  /** Must more than members that leave be acknowledged before any member opens something? */
+  closesFirst(): boolean {
+    return [...this.#dirty].some(record => {
+      if (record.doomed || settled(record)) return false
+      const part = earlyPart(record)
+      return part === 'all' || part === 'adds' || wantsSwap(record)
+    })
   }
 
   /**

@@ -44,6 +44,13 @@ for (const backend of ['nft', 'legacy'] as const) {
       t.match(applied, { transactions: 3, chains: 1, rules: 2, setLines: 2 }, 'leave, chains, join')
       t.same(membersOf('podf-4-a'), ['10.0.0.2', '10.0.0.3'])
       t.equal(rulesOf(backend, 'podf-list')[1], '-j DROP')
+      const churn = set('podf-4-a', { added: ['10.0.0.1'], deleted: ['10.0.0.3'] })
+      t.match(
+        await driver.apply({ chains: [], sets: [churn] }),
+        { transactions: 1, setLines: 2 },
+        'one batch',
+      )
+      t.same(membersOf('podf-4-a'), ['10.0.0.1', '10.0.0.2'])
     })
 
     await t.test(
