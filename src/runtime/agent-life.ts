@@ -6,6 +6,7 @@ import { passWhenReady, type ReadyState, UNREADY } from '../source/ready-gate.ts
 import type { AgentNotes } from './agent-status.ts'
 import type { Clock } from './clock.ts'
 import type { Enforcement } from './enforcement.ts'
+import { releaseMemory } from './engine-tuning.ts'
 import type { Health } from './health.ts'
 import type { LiveSettings } from './live-settings.ts'
 import type { Logger } from './log.ts'
@@ -43,6 +44,8 @@ const LONGEST_PAUSE_MS = 10_000
  * period would make a second transaction wait for.
  */
 const STEP_CREDIT = { steps: 4, every: 25 }
+/** So long after a whole list was taken in its memory is given back: what came together with it is through by then. */
+const RELEASE_AFTER_MS = 3000
 
 /** What happens to the agent over time: events in, steps when the pace says so, refreshes, and what is noted of each. */
 export class AgentLife {
@@ -52,6 +55,7 @@ export class AgentLife {
   #ready: ReadyState = UNREADY
   #rendered: string
   #cancelRefresh: () => void = () => {}
+  #cancelRelease: () => void = () => {}
   #begun = false
   #firstEnforced = false
 
@@ -86,6 +90,7 @@ export class AgentLife {
     if (passed === null || !enforcement.take(passed)) return
     if (!source.gated) this.#waiting(null)
     if (enforcement.configChanges !== configChanges) this.#settingsChanged()
+    if (passed.kind === 'snapshot') this.#releaseSoon()
     log.debug({ component: 'source', kind: event.kind, revision: enforcement.revisions.seen }, 'event taken')
     this.#poke()
   }
@@ -178,11 +183,21 @@ export class AgentLife {
   /** No step begins any more; resolves when the one under way has ended. */
   async stop(): Promise<void> {
     this.#cancelRefresh()
+    this.#cancelRelease()
     await this.#pace.stop()
   }
 
   #poke(): void {
     if (this.#begun) this.#pace.poke()
+  }
+
+  /** Never while a step is under way, which it would hold up. */
+  #releaseSoon(): void {
+    this.#cancelRelease()
+    this.#cancelRelease = this.#options.clock.after(RELEASE_AFTER_MS, () => {
+      if (this.#pace.busy) this.#releaseSoon()
+      else releaseMemory()
+    })
   }
 
   #throughGate(event: SourceEvent): SourceEvent | null {

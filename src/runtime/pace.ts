@@ -42,6 +42,11 @@ export class Pace {
     this.#creditAt = options.clock.now()
   }
 
+  /** True while a step is under way. */
+  get busy(): boolean {
+    return this.#busy
+  }
+
   /** Something changed. Starts a step before it returns when none is under way and none has just failed. */
   poke(): void {
     if (this.#stopped) return

@@ -23,7 +23,7 @@ export interface BenchEntry {
 /** In the order in which they can share a ground: restarts early, what takes the world apart last. */
 export const BENCHES: readonly BenchEntry[] = [
   { names: ['B10'], bench: packetCost },
-  { names: ['B9'], bench: growth, only: 'nft' },
+  { names: ['B9'], bench: growth },
   { names: ['B5'], bench: coldStart },
   { names: ['B6'], bench: warmRestart },
   { names: ['B7', 'B8'], bench: footprint },

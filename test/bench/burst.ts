@@ -39,7 +39,10 @@ export const burst: Bench = async (ground, say) => {
     await Promise.all(sent)
     const last = performance.now()
     spread!.push(last - began)
-    const revision = await side.write([{ key: clusterKey(CHANGES), value: clusterValue(CHANGES, turn % 2) }])
+    // Not as it was, or there would be nothing to enforce.
+    const revision = await side.write([
+      { key: clusterKey(CHANGES), value: clusterValue(CHANGES, 1 + (turn % 2)) },
+    ])
     after!.push(Math.max(0, (await agent.enforced(revision)) - last))
     await rest(300)
     stalls!.push(await longestStall(agent.pid))

@@ -6,7 +6,6 @@ import { besideFloor } from './samples.ts'
 import type { Side } from './side.ts'
 
 const INTERVAL_S = 3
-const MORE_MS = 1500
 
 /** B11: another program flushes a chain of ours, deletes our jump, empties a set; until it is as it was. */
 export const drift: Bench = async (ground, say) => {
@@ -22,6 +21,8 @@ export const drift: Bench = async (ground, say) => {
   const agent = side.start({ flags: ['--refresh-interval', `${INTERVAL_S}s`] })
   await agent.enforced(side.revision)
   const set = /^add (podf-4-\S+) /m.exec((await kernelPicture(side.node)).sets)![1]!
+  const read = await timeOf(() => kernelPicture(side.node))
+  const most = INTERVAL_S * 1000 + 3 * read + 500
   const spoil: Record<string, readonly string[]> = {
     'a set emptied': ['ipset', 'flush', set],
     ...(backend === 'legacy'
@@ -39,8 +40,9 @@ export const drift: Bench = async (ground, say) => {
       ours.push((await repaired) - began)
     }
     const worst = Math.max(...ours)
-    const numbers = { max_ms: worst, interval_ms: INTERVAL_S * 1000 }
-    const target = atMost(worst, INTERVAL_S * 1000 + MORE_MS, 'within the refresh interval')
+    const numbers = { max_ms: worst, interval_ms: INTERVAL_S * 1000, bare_read_ms: read }
+    // A refresh that has just passed the spoilt place must end before the interval begins, and the next one read.
+    const target = atMost(worst, most, 'within the refresh interval and its reads')
     figures.push({ ...head(side, ours.length, what), numbers, targets: [target] })
   }
   await side.stopAgent()
@@ -75,6 +77,12 @@ async function chainsOnNft(side: Side): Promise<Figure> {
 
 function head({ world, node }: Side, n: number, what: string) {
   return { bench: 'B11', what: `${what}, until repaired`, world: world.name, backend: node.backend, n }
+}
+
+async function timeOf(work: () => Promise<unknown>): Promise<number> {
+  const began = performance.now()
+  await work()
+  return performance.now() - began
 }
 
 function isRepair(line: string): boolean {

@@ -19,12 +19,17 @@ export interface Figure {
   readonly targets: readonly Target[]
 }
 
+/** A figure with the machine's load (of one minute) when it was taken. */
+export interface Measured extends Figure {
+  readonly load: number
+}
+
 /** `text` as it stands in the issue; `value` must not be more than `most`. */
 export function atMost(value: number, most: number, text: string): Target {
   return { text, met: value <= most }
 }
 
-export function jsonLine({ bench, world, backend, n, what, numbers, targets }: Figure): string {
+export function jsonLine({ bench, world, backend, n, what, numbers, targets, load }: Measured): string {
   const rounded = Object.fromEntries(Object.entries(numbers).map(([name, value]) => [name, round(value)]))
   const judged = { target: targets.map(({ text }) => text).join('; '), met: targets.every(({ met }) => met) }
   return JSON.stringify({
@@ -34,14 +39,15 @@ export function jsonLine({ bench, world, backend, n, what, numbers, targets }: F
     n,
     ...rounded,
     what,
+    load: round(load),
     ...(targets.length > 0 ? judged : {}),
   })
 }
 
 /** Lines for people. */
-export function tableLines(figures: readonly Figure[]): string[] {
-  return figures.flatMap(({ bench, world, backend, n, what, numbers, targets }) => {
-    const head = `${bench.padEnd(4)}${world.padEnd(5)}${backend.padEnd(7)}${what} (n=${n})`
+export function tableLines(figures: readonly Measured[]): string[] {
+  return figures.flatMap(({ bench, world, backend, n, what, numbers, targets, load }) => {
+    const head = `${bench.padEnd(4)}${world.padEnd(7)}${backend.padEnd(7)}${what} (n=${n}, load ${round(load)})`
     const measured = Object.entries(numbers).map(([name, value]) => `${name}=${round(value)}`)
     const judged = targets.map(({ text, met }) => `${met ? 'met   ' : 'MISSED'} ${text}`)
     return [head, `      ${measured.join('  ')}`, ...judged.map(line => `      ${line}`)]

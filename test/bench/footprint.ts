@@ -24,6 +24,7 @@ export const footprint: Bench = async (ground, say) => {
   const memory = rssByName(agent.pid)
   const monitor = memory.get('nft') ?? 0
   const total = [...memory.values()].reduce((sum, mb) => sum + mb, 0) - monitor
+  const peak = rssMb(agent.pid, true)
   const bare = [...rssByName(floor.pid).values()].reduce((sum, mb) => sum + mb, 0)
 
   const idle = await busyShare(agent.pid, IDLE_MS)
@@ -48,7 +49,7 @@ export const footprint: Bench = async (ground, say) => {
         floor_rss_mb: bare,
         ratio: total / bare,
         node_mb: memory.get('node') ?? 0,
-        node_peak_mb: rssMb(agent.pid, true),
+        node_peak_mb: peak,
         restore_mb: [...memory].reduce((sum, [name, mb]) => sum + (name.includes('tables') ? mb : 0), 0),
         monitor_mb: monitor,
       },

@@ -1,8 +1,9 @@
+import { loadavg } from 'node:os'
 import { BACKENDS } from '../../src/kernel/backend.ts'
 import { systemProcesses } from '../../src/kernel/process.ts'
 import { enterSandbox } from '../../src/lab/sandbox.ts'
 import { BENCHES } from './benches.ts'
-import { type Figure, jsonLine, tableLines } from './figure.ts'
+import { jsonLine, type Measured, tableLines } from './figure.ts'
 import { type Bench, Ground } from './ground.ts'
 
 /** `[--json] [--backend nft|legacy] [B1 B2 ...]`: all that are named, on both backends unless told otherwise. */
@@ -28,7 +29,7 @@ if (skip !== false) {
   process.exit(1)
 }
 const chosen = BENCHES.filter(bench => names.length === 0 || bench.names.some(name => names.includes(name)))
-const figures: Figure[] = []
+const figures: Measured[] = []
 let failed = false
 for (const backend of backends) {
   const processes = systemProcesses()
@@ -52,7 +53,8 @@ async function play(own: readonly string[], bench: Bench, ground: Ground): Promi
   const say = (text: string) =>
     process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${ground.backend}: ${text}\n`)
   try {
-    for (const figure of await bench(ground, say)) {
+    for (const taken of await bench(ground, say)) {
+      const figure = { ...taken, load: loadavg()[0] ?? 0 }
       if (names.length > 0 && !names.includes(figure.bench)) continue
       figures.push(figure)
       if (json) console.log(jsonLine(figure))
@@ -64,7 +66,7 @@ async function play(own: readonly string[], bench: Bench, ground: Ground): Promi
   say(`${own.join(', ')} took ${((performance.now() - began) / 1000).toFixed(0)} s`)
 }
 
-function inOrder(list: readonly Figure[]): Figure[] {
-  const number = ({ bench }: Figure) => Number(bench.slice(1))
+function inOrder(list: readonly Measured[]): Measured[] {
+  const number = ({ bench }: Measured) => Number(bench.slice(1))
   return [...list].sort((a, b) => number(a) - number(b))
 }

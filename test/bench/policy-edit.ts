@@ -8,10 +8,12 @@ import type { Side } from './side.ts'
 
 /** So long after an acknowledgement the kernel has no grace period left to wait for, as with edits by people. */
 const REST_MS = 40
+/** CPU time is counted over edits that come so often. */
+const EVERY_MS = 60
 /** The edited policy: one in the middle. */
 const EDITED = 50
 
-/** B1: one policy gets another port. B8, first part: what 1 edit costs in CPU time, over the same edits. */
+/** B1: one policy gets another port. B8, first part: what one edit costs in CPU time, over as many more of them. */
 export const policyEdit: Bench = async (ground, say) => {
   say('B1 policy edits at W1')
   const figures = await edits(ground, await ground.w1(), 300)
@@ -30,20 +32,32 @@ async function edits(ground: Ground, side: Side, n: number): Promise<Figure[]> {
   const floor = await side.floor()
   await floor.learn('there', restoreBetween(before, after))
   await floor.learn('back', restoreBetween(after, before))
+  await floor.time('back')
   await side.time(edit(8000))
 
   const [ours, bare]: [number[], number[]] = [[], []]
-  const [cpu, bareCpu] = [cpuByName(agent.pid), treeCpuMs(floor.pid)]
-  const started = performance.now()
   for (let turn = 0; turn < n; turn++) {
     await rest(REST_MS)
     ours.push(await side.time(edit(turn % 2 === 0 ? 8001 : 8000)))
     await rest(REST_MS)
-    bare.push(await floor.time(turn % 2 === 0 ? 'back' : 'there'))
+    bare.push(await floor.time(turn % 2 === 0 ? 'there' : 'back'))
   }
+  await rest(1200)
+  const [cpu, started] = [cpuByName(agent.pid), performance.now()]
+  for (let turn = 0; turn < n; turn++) {
+    const next = performance.now() + EVERY_MS
+    await side.time(edit(turn % 2 === 0 ? 8001 : 8000))
+    await rest(next - performance.now())
+  }
+  const seconds = (performance.now() - started) / 1000
   await rest(1200)
   const parts = [...cpuByName(agent.pid)].map(([name, ms]) => [name, ms - (cpu.get(name) ?? 0)] as const)
   const spent = parts.reduce((sum, [, ms]) => sum + ms, 0)
+  const bareCpu = treeCpuMs(floor.pid)
+  for (let turn = 0; turn < n; turn++) {
+    await rest(EVERY_MS)
+    await floor.time(turn % 2 === 0 ? 'there' : 'back')
+  }
   const spentBare = treeCpuMs(floor.pid) - bareCpu
   const numbers = besideFloor(ours, bare)
   const orientation = backend === 'nft' ? 15 : 60
@@ -62,13 +76,13 @@ async function edits(ground: Ground, side: Side, n: number): Promise<Figure[]> {
     {
       ...common,
       bench: 'B8',
-      what: 'CPU of the agent and its helpers for one edit',
+      what: `CPU of the agent and its helpers for one edit, one every ${EVERY_MS} ms`,
       numbers: {
         cpu_ms: spent / n,
         floor_cpu_ms: spentBare / n,
         ratio: spent / spentBare,
         ...Object.fromEntries(parts.map(([name, ms]) => [`${name}_ms`, ms / n])),
-        seconds: (performance.now() - started) / 1000,
+        seconds,
       },
       targets: backend === 'nft' ? [atMost(spent / n, 10, '<= 10 ms on nft')] : [],
     },

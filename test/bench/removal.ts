@@ -55,7 +55,6 @@ export const removal: Bench = async (ground, say) => {
 }
 
 function counted(lines: readonly AppliedLine[]): Record<string, number> {
-  for (const line of lines) process.stderr.write(JSON.stringify({ ...line, revision: 0 }) + '\n')
   return { applies: lines.length, transactions: lines.reduce((sum, line) => sum + line.transactions, 0) }
 }
 
