@@ -61,13 +61,15 @@ const junk = fc.oneof(
 /** A copy of a JSON value with the part number `at` (counted depth first) replaced, renamed or removed. */
 function mutate(json: unknown, at: number, by: unknown, how: 'replace' | 'rename' | 'remove'): unknown {
   let left = at
+  // String(by) would throw for an object that has a `toString` of its own.
+  const newName = typeof by === 'string' ? by : JSON.stringify(by)
   const walk = (value: unknown): unknown => {
-    if (left-- === 0) return how === 'remove' ? undefined : how === 'rename' ? { [String(by)]: value } : by
+    if (left-- === 0) return how === 'remove' ? undefined : how === 'rename' ? { [newName]: value } : by
     if (Array.isArray(value)) return value.map(walk)
     if (typeof value !== 'object' || value === null) return value
     return Object.fromEntries(
       Object.entries(value).map(([name, own]) => [
-        left === 0 && how === 'rename' ? String(by) : name,
+        left === 0 && how === 'rename' ? newName : name,
         walk(own),
       ]),
     )
