@@ -9,7 +9,7 @@ import { openPost } from './support/post.ts'
 const PREFIX = ['--interface-prefixes', 'cali']
 const ROUNDS = 100
 /** So many are written before all of them must be enforced. */
-const CHANGES = 40
+const CHANGES = 500
 
 await playScenarios({ nodes: ['n1', 'twin'], agents: false }, async (t, stage, { families }) => {
   const twin = openTwin(stage)
