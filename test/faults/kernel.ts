@@ -101,14 +101,15 @@ await playScenarios({ nodes: NODES, agents: false }, async (t, stage, { families
         'refusing-server': { inbound: [{ action: 'allow' }, refused] },
         'refusing-friend': {
           tags: ['refusing-friend'],
-          inbound: [{ action: 'allow', protocol: 'udp', dst_ports: [777] }],
+          // It uses the set that the last good list leans on, or that list would have to be closed with the set's end.
+          inbound: [{ action: 'allow', protocol: 'udp', src_tag: 'refusing-friend', dst_ports: [777] }],
         },
       },
     })
     const told = await post.untilStatus('the refusal is told', status => status.refused.length === 2)
     t.match(told.refused, [{ owner: /refusing-server/, said: /RULE_APPEND failed/ }, {}])
     t.match(JSON.stringify(await kernelState(post.node)), /--dport 777/, 'all others come through')
-    await post.unharmed(t, 'a changed list refused: the last good one stands', null)
+    await post.unharmed(t, 'a changed list refused, so the last good one stands', null)
     await post.show({
       tiers: { refused: { policies: { p: { selector: "role == 'server'", inbound: [friends, refused] } } } },
     })
@@ -117,7 +118,7 @@ await playScenarios({ nodes: NODES, agents: false }, async (t, stage, { families
     await post.show()
     await post.untilStatus('nothing is refused', status => status.refused.length === 0)
     await post.traffic.passes()
-    await post.closed(t, 'a new list refused: it is closed', twin)
+    await post.closed(t, 'a new list refused, so it is closed', twin)
   })
 
   await Promise.all(together)

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Flow } from '../../../src/lab/flow.ts'
 import type { LabPod } from '../../../src/lab/pod.ts'
-import type { Probe } from '../../../src/lab/probe.ts'
+import { moment, type Probe } from '../../../src/lab/probe.ts'
 import type { Family } from '../../../src/model/values.ts'
 import { until } from './until.ts'
 
@@ -11,9 +11,10 @@ export const PORT = 5000
 export interface Traffic {
   /** Packets of the stranger that reached the server since a moment (or in all), whatever they were. */
   leaked(since?: number): Promise<number>
-  /** When the stranger's last datagram reached the server, or 0. */
-  lastLeak(): Promise<number>
-  /** What the friend has lost so far, in words; empty: nothing. Its flows rest while they are counted. */
+  /** When the last of those came, to the millisecond; `since` when there were none. */
+  lastLeak(since: number): Promise<number>
+  /** What the friend has lost so far, in words; empty: nothing. Its flows rest while they are counted, and what is
+   *  under way is waited for. */
   losses(): Promise<readonly string[]>
   /** Resolves when the stranger has tried some more. */
   goesOn(): Promise<void>
@@ -62,6 +63,7 @@ export async function openTraffic(
   let connections = 0
   let greetings = 0
   const unanswered: string[] = []
+  let greeting: Promise<void> = Promise.resolve()
   /** Whoever lives in the laboratory ends with it, so the last answer may be that it is gone. */
   const again = async (work: (target: { address: string; port: number }) => Promise<unknown>) => {
     for (let n = 0; !over; n++) {
@@ -69,17 +71,21 @@ export async function openTraffic(
       await pause(40)
     }
   }
+  const greet = async (target: { address: string; port: number }) => {
+    const { outcome } = await probe.udp(friend, { ...target, timeoutMs: 5000 })
+    if (over) return
+    greetings++
+    if (outcome !== 'open') unanswered.push(`a new UDP flow to ${target.address}: ${outcome}`)
+  }
   const trying = [
     again(async target => {
       await probe.tcp(stranger, { ...target, timeoutMs: 100 })
       connections++
     }),
     // One datagram on a port of its own: what is dropped is never answered, however patiently it is waited for.
-    again(async target => {
-      const { outcome } = await probe.udp(friend, { ...target, timeoutMs: 5000 })
-      if (over) return
-      greetings++
-      if (outcome !== 'open') unanswered.push(`a new UDP flow to ${target.address}: ${outcome}`)
+    again(target => {
+      greeting = greet(target)
+      return greeting
     }),
   ]
 
@@ -102,22 +108,30 @@ export async function openTraffic(
     }
   }
 
+  const leaked = async (since = 0) => {
+    const seen = await Promise.all(captures.map(capture => capture.read(since)))
+    return seen.reduce((sum, { came }) => sum + came, 0)
+  }
+
   return {
     tried,
     async goesOn() {
       const before = (await tried()).denied
       await until('the stranger goes on', async () => (await tried()).denied > before + SOME)
     },
-    async leaked(since = 0) {
-      const seen = await Promise.all(captures.map(capture => capture.read(since)))
-      return seen.reduce((sum, { came }) => sum + came, 0)
-    },
-    async lastLeak() {
-      const states = await Promise.all(denied.map(flow => flow.read()))
-      return Math.max(...states.map(({ up }) => up.lastAt))
+    leaked,
+    async lastLeak(since) {
+      let [before, after] = [since, moment()]
+      while (after - before > 1) {
+        const middle = (before + after) / 2
+        if ((await leaked(middle)) > 0) before = middle
+        else after = middle
+      }
+      return before
     },
     async losses() {
       await Promise.all(allowed.map(({ flow }) => flow.direct('none')))
+      await greeting
       const found: string[] = [...unanswered]
       for (const { name, flow } of allowed) {
         const { state, missing, retransmitted } = await settled(flow)
