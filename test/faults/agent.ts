@@ -10,7 +10,8 @@ const KILLS = 50
 /** Every other agent is killed so soon that it may not have read the store yet, the others once they had. */
 const BEGINNING_MS = 1000
 const UNDER_CHURN_MS = 300
-const TOOLS = /restore|ipset/
+/** The long-lived ones; others come and go with what they were started for. */
+const TOOLS = /restore --noflush|ipset -exist -$/
 
 await playScenarios({ nodes: ['killed', 'late', 'twin'], agents: false }, async (t, stage, { families }) => {
   const twin = openTwin(stage)

@@ -1,6 +1,8 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import type { Test } from 'tap'
 import { toolName } from '../../../src/kernel/backend.ts'
+import type { AgentProcess } from '../../../src/lab/agent-process.ts'
 import { moment } from '../../../src/lab/probe.ts'
 import type { Family } from '../../../src/model/values.ts'
 import { type KernelState, kernelState } from './kernel-state.ts'
@@ -37,6 +39,7 @@ export async function damagedAndRepaired(t: Test, post: Post, good: KernelState,
 
 /** Packets that passed before and after the repair, and its milliseconds. */
 async function play({ node, agent, traffic }: Post, good: KernelState, { title, damage }: Damage) {
+  const repairs = followRepairs(agent)
   const began = moment()
   await damage()
   const damaged = moment()
@@ -44,13 +47,38 @@ async function play({ node, agent, traffic }: Post, good: KernelState, { title, 
     () => `repaired: ${title}\n${agent.log().slice(-2000)}`,
     async () => isDeepStrictEqual(await kernelState(node), good),
   )
-  const repaired = moment()
+  const seen = moment()
+  const repaired = (await repairs.last()) ?? seen
   await traffic.goesOn()
   const passed = await traffic.leaked(began)
-  const after = await traffic.leaked(repaired)
-  // Packets tell the moment of the repair better than another look at the kernel does.
+  const after = await traffic.leaked(seen)
   const ms = passed > 0 ? (await traffic.lastLeak(began)) - began : repaired - damaged
   return { before: passed - after, after, ms }
+}
+
+/** Notes the moment of each repair that an agent tells of: looking at the whole kernel takes longer than a repair. */
+function followRepairs(agent: AgentProcess) {
+  const count = () => agent.log().split('foreign changes repaired').length
+  let known = count()
+  let last: number | null = null
+  let over = false
+  const follow = async () => {
+    while (!over) {
+      await pause(10)
+      if (count() === known) continue
+      known = count()
+      last = moment()
+    }
+  }
+  const following = follow()
+  return {
+    /** Ends it; null: none was told of. */
+    async last(): Promise<number | null> {
+      over = true
+      await following
+      return last
+    },
+  }
 }
 
 /** Lines of iptables-restore by table; `-F podf-to-*` stands for one line for each chain that begins so. */

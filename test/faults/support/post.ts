@@ -1,3 +1,5 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import type { Test } from 'tap'
 import type { AgentProcess } from '../../../src/lab/agent-process.ts'
 import type { LabEtcd } from '../../../src/lab/lab-etcd.ts'
@@ -149,7 +151,13 @@ export async function openPost(stage: Stage, name: string, options: PostOptions)
   async function sameAs(t: Test, title: string, twin: Twin | null): Promise<void> {
     if (twin === null) return
     const untroubled = await twin.stateOf(post)
-    t.same(await kernelState(node), untroubled, `${title}: the rules are those without the fault`)
+    let state = await kernelState(node)
+    // A cut may still be under way, and its rules are there only as long.
+    for (let tries = 0; tries < 20 && !isDeepStrictEqual(state, untroubled); tries++) {
+      await pause(250)
+      state = await kernelState(node)
+    }
+    t.same(state, untroubled, `${title}: the rules are those without the fault`)
   }
 
   await post.show()
