@@ -44,8 +44,11 @@ const LONGEST_PAUSE_MS = 10_000
  * period would make a second transaction wait for.
  */
 const STEP_CREDIT = { steps: 4, every: 25 }
-/** So long after a whole list was taken in its memory is given back: what came together with it is through by then. */
-const RELEASE_AFTER_MS = 3000
+/**
+ * So long after a whole list was taken in its memory is given back. Sooner V8 would keep the room for new objects, since
+ * it looks at how much was allocated in the last five seconds.
+ */
+const RELEASE_AFTER_MS = 8000
 
 /** What happens to the agent over time: events in, steps when the pace says so, refreshes, and what is noted of each. */
 export class AgentLife {

@@ -2,7 +2,8 @@ import { atMost, type Figure } from './figure.ts'
 import { type Bench, rest } from './ground.ts'
 import { everyProcess, processTree, rssMb, shortName, treeCpuMs } from './process-figures.ts'
 
-const SETTLE_MS = 8000
+/** Longer than the agent takes to give back what its start needed. */
+const SETTLE_MS = 12_000
 const IDLE_MS = 32_000
 /** What legacy is judged at. */
 const REFRESH_S = 180
