@@ -1,5 +1,4 @@
 import { Command } from 'commander'
-import { optimiseLater } from '../runtime/engine-tuning.ts'
 import { addSettingFlags, commandSources } from './setting-flags.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -9,7 +8,6 @@ export function command(terminal: Terminal, ended: (exitCode: number) => void): 
       'unless cleanupOnExit is on. SIGHUP reads the settings again.',
   )
   return addSettingFlags(agent).action(async () => {
-    optimiseLater()
     const { runAgent } = await import('../agent.ts')
     ended(await runAgent(() => commandSources(agent, terminal)))
   })

@@ -2,14 +2,6 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
 /**
- * How much a function runs before V8 compiles it with all its might, three times the default: an agent starts,
- * then mostly waits, and compiling what runs for that moment only took a fifth of the start's CPU time.
- */
-export function optimiseLater(): void {
-  setFlagsFromString('--interrupt-budget=400000')
-}
-
-/**
  * Gives back what a whole list of the store needed while it was taken in, which V8 else keeps for as long as the
  * agent has little to do: 50 of 160 MB with 10 000 endpoints. Stops the event loop once, for some 70 ms then.
  */

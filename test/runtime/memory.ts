@@ -1,8 +1,7 @@
 import t from 'tap'
-import { optimiseLater, releaseMemory } from '../../src/runtime/engine-tuning.ts'
+import { releaseMemory } from '../../src/runtime/memory.ts'
 
 t.test('memory that is not needed any more is given back, and the collector stays out of reach', async t => {
-  optimiseLater()
   let garbage: string[] | null = Array.from({ length: 200_000 }, (_, n) => `member ${n}`)
   const kept = garbage.filter((_, n) => n % 100 === 0)
   const before = process.memoryUsage().heapUsed
