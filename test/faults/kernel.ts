@@ -110,9 +110,9 @@ await playScenarios({ nodes: NODES, agents: false }, async (t, stage, { families
     t.match(told.refused, [{ owner: /refusing-server/, said: /RULE_APPEND failed/ }, {}])
     t.match(JSON.stringify(await kernelState(post.node)), /--dport 777/, 'all others come through')
     await post.unharmed(t, 'a changed list refused, so the last good one stands', null)
-    await post.show({
-      tiers: { refused: { policies: { p: { selector: "role == 'server'", inbound: [friends, refused] } } } },
-    })
+    // The posts share a store: the others' servers are none of its business.
+    const selector = "post == 'refusing'"
+    await post.show({ tiers: { refused: { policies: { p: { selector, inbound: [friends, refused] } } } } })
     await post.untilStatus('the refusal is told', ({ refused }) => refused.length === 2)
     await post.traffic.goesOn()
     await post.show()

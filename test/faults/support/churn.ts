@@ -71,7 +71,7 @@ function change(name: string): KeyChange {
       })
     default:
       return maybe(`policy/tier/${name}-churn/policy/p${random(POLICIES)}`, {
-        selector: "role == 'server'",
+        selector: `post == '${name}'`,
         order: random(100),
         inbound_rules: [{ action: 'deny', src_net: `10.77.${random(200)}.0/24` }, { action: 'next-tier' }],
         outbound_rules: [{ action: 'next-tier' }],

@@ -180,7 +180,7 @@ function usualWorld({ node, server, friend, stranger }: Post, more: Partial<Worl
   return {
     ...more,
     endpoints: [
-      { pod: server, profiles: [name('server')], labels: { role: 'server' } },
+      { pod: server, profiles: [name('server')], labels: { post: node.name } },
       { pod: friend, profiles: [name('friend')] },
       { pod: stranger, profiles: [name('stranger')] },
       ...(more.endpoints ?? []),
