@@ -4,6 +4,8 @@ import { everyProcess, processTree, rssMb, shortName, treeCpuMs } from './proces
 
 /** Longer than the agent takes to give back what its start needed. */
 const SETTLE_MS = 12_000
+/** What V8 makes of that is over after so long. */
+const QUIET_MS = 20_000
 const IDLE_MS = 32_000
 /** What legacy is judged at. */
 const REFRESH_S = 180
@@ -28,11 +30,12 @@ export const footprint: Bench = async (ground, say) => {
   const peak = rssMb(agent.pid, true)
   const bare = [...rssByName(floor.pid).values()].reduce((sum, mb) => sum + mb, 0)
 
+  await rest(QUIET_MS)
   const idle = await busyShare(agent.pid, IDLE_MS)
   await side.stopAgent()
   agent = side.start({ flags: ['--refresh-interval', `${SHORT_REFRESH_S}s`] })
   await agent.enforced(side.revision)
-  await rest(3000)
+  await rest(SETTLE_MS + QUIET_MS)
   const refreshing = await busyShare(agent.pid, 3 * SHORT_REFRESH_S * 1000)
   const refreshMs = Math.max(0, refreshing.ms - (idle.ms * (3 * SHORT_REFRESH_S * 1000)) / IDLE_MS) / 3
   await side.stopAgent()
