@@ -2,7 +2,6 @@ import type { CutReport } from '../kernel/cut.ts'
 import type { KernelDriver } from '../kernel/driver.ts'
 import type { Repaired } from '../kernel/report.ts'
 import type { SourceEvent } from '../source/event.ts'
-import { passWhenReady, type ReadyState, UNREADY } from '../source/ready-gate.ts'
 import type { AgentNotes } from './agent-status.ts'
 import type { Clock } from './clock.ts'
 import type { Enforcement } from './enforcement.ts'
@@ -16,6 +15,7 @@ import type { OtherBackend } from './other-backend.ts'
 import { Pace } from './pace.ts'
 import { type HostTraits, renderOptions } from './render-options.ts'
 import type { ChosenSource } from './source-choice.ts'
+import { SyncState } from './sync-state.ts'
 import type { Watchdog } from './watchdog.ts'
 
 export interface AgentLifeOptions {
@@ -54,8 +54,8 @@ const RELEASE_AFTER_MS = 8000
 export class AgentLife {
   readonly #options: AgentLifeOptions
   readonly #pace: Pace
+  readonly #sync: SyncState
   #traits: HostTraits
-  #ready: ReadyState = UNREADY
   #rendered: string
   #cancelRefresh: () => void = () => {}
   #cancelRelease: () => void = () => {}
@@ -74,7 +74,7 @@ export class AgentLife {
       credit: STEP_CREDIT,
       failed: (error, pause) => this.#failed(error, pause),
     })
-    this.#waiting('no complete list yet')
+    this.#sync = new SyncState(options)
     this.#scheduleRefresh()
   }
 
@@ -86,13 +86,11 @@ export class AgentLife {
 
   /** Takes an event of the source in, as it comes. */
   take(event: SourceEvent): void {
-    const { source, enforcement, log } = this.#options
-    if (event.kind === 'connection') this.#connection(event.connected, event.reason)
-    const passed = source.gated ? this.#throughGate(event) : event
-    const configChanges = enforcement.configChanges
+    const { enforcement, log } = this.#options
+    const passed = this.#sync.pass(event)
+    const configChanges = enforcement.intake.configChanges
     if (passed === null || !enforcement.take(passed)) return
-    if (!source.gated) this.#waiting(null)
-    if (enforcement.configChanges !== configChanges) this.#settingsChanged()
+    if (enforcement.intake.configChanges !== configChanges) this.#settingsChanged()
     if (passed.kind === 'snapshot') this.#releaseSoon()
     log.debug({ component: 'source', kind: event.kind, revision: enforcement.revisions.seen }, 'event taken')
     this.#poke()
@@ -203,44 +201,9 @@ export class AgentLife {
     })
   }
 
-  #throughGate(event: SourceEvent): SourceEvent | null {
-    const { state, event: passed, relist } = passWhenReady(this.#ready, event)
-    if (state.reason !== this.#ready.reason || state.open !== this.#ready.open)
-      this.#waiting(state.open ? null : state.reason)
-    this.#ready = state
-    if (relist !== null) this.#options.source.watch.relist(relist)
-    return passed
-  }
-
-  #connection(connected: boolean, reason: string): void {
-    const { notes, health, metrics, live, log, changed } = this.#options
-    if (notes.connected !== connected)
-      log[connected ? 'info' : 'warn'](
-        { component: 'source', reason },
-        connected ? 'connected' : 'connection lost',
-      )
-    notes.connected = connected
-    notes.connectionReason = reason
-    metrics.source_connected.set(connected ? 1 : 0)
-    health.report('source', connected ? null : reason, live.now.sourceGrace)
-    changed(false)
-  }
-
-  /** `reason` null: in sync. */
-  #waiting(reason: string | null): void {
-    const { notes, health, metrics, log, notifier, changed } = this.#options
-    if (notes.waitingFor === reason) return
-    notes.waitingFor = reason
-    health.report('sync', reason)
-    metrics.resync_state.set(reason === null ? 3 : notes.connected ? 2 : 1)
-    log.info({ component: 'source' }, reason === null ? 'in sync' : `waiting: ${reason}`)
-    void notifier.status(reason === null ? 'in sync' : `waiting for the store: ${reason}`)
-    changed(false)
-  }
-
   #settingsChanged(): void {
     const { live, enforcement, driver, notes, log } = this.#options
-    live.takeStore(enforcement.config)
+    live.takeStore(enforcement.intake.config)
     notes.ignoredConfig = live.ignored
     notes.needRestart = live.needRestart
     const rendered = this.#renderKey()

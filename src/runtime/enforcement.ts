@@ -1,7 +1,6 @@
 import type { KernelDriver } from '../kernel/driver.ts'
 import type { Repaired } from '../kernel/report.ts'
-import { ModelTree } from '../model/tree.ts'
-import { FAMILIES, type ModelChange, type Rejection } from '../model/values.ts'
+import { FAMILIES } from '../model/values.ts'
 import { memberOf } from '../policy/address-set.ts'
 import { PolicyEngine } from '../policy/engine.ts'
 import type { PolicyDelta, SetId } from '../policy/outcome.ts'
@@ -13,6 +12,7 @@ import { type PlacedLocal, PlacedView } from '../render/placed-view.ts'
 import { Renderer } from '../render/renderer.ts'
 import type { SourceEvent } from '../source/event.ts'
 import type { Clock } from './clock.ts'
+import { Intake } from './intake.ts'
 import type { Logger } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { Revisions } from './revisions.ts'
@@ -39,7 +39,7 @@ export interface EnforcementOptions {
 /**
  * The flow from an event of the source to acknowledged rules:
  *
- *     take(event) ── ModelTree ── PolicyEngine          at once, as the event comes
+ *     take(event) ── Intake ── ModelTree ── PolicyEngine     at once, as the event comes
  *     step()      ── Renderer ── KernelDriver           when the pace says so
  *
  * Before the first snapshot the kernel's rules of ours stand as they are; where there are none, the gate
@@ -47,15 +47,10 @@ export interface EnforcementOptions {
  */
 export class Enforcement {
   readonly engine: PolicyEngine
-  readonly tree = new ModelTree()
-  readonly config = new Map<string, string>()
-  /** How often `config` was written to, so that nothing else makes anybody read it again. */
-  configChanges = 0
-  readonly hostEndpoints = new Set<string>()
+  readonly intake: Intake
   readonly #options: EnforcementOptions
   #render: RenderOptions
   #renderer: Renderer
-  readonly #toldRejections = new WeakSet<Rejection>()
   #inSync = false
   /** The kernel was brought to the whole state once with the present renderer. */
   #adopted = false
@@ -71,6 +66,7 @@ export class Enforcement {
   constructor(options: EnforcementOptions) {
     this.#options = options
     this.engine = new PolicyEngine(options.host)
+    this.intake = new Intake({ ...options, engine: this.engine })
     this.#render = options.render
     this.#renderer = new Renderer(options.render)
     this.#view = new PlacedView(this.engine, options.render)
@@ -107,18 +103,13 @@ export class Enforcement {
     if (event.kind === 'connection') return false
     const { clock, metrics } = this.#options
     const began = clock.now()
-    const changes =
-      event.kind === 'snapshot' ? this.tree.snapshot(event.entries) : this.tree.change(event.changes)
-    for (const change of changes) this.#update(change)
-    this.#tellRejections()
+    this.intake.take(event)
     if (event.kind === 'snapshot') {
       this.#inSync = true
       metrics.resyncs_started.inc()
     }
     this.revisions.see(event.revision)
     this.#waitingSince ??= began
-    metrics.calc_graph_updates_processed.inc({ kind: event.kind }, changes.length)
-    metrics.calc_graph_update_time_seconds.observe((clock.now() - began) / 1000)
     return true
   }
 
@@ -244,30 +235,6 @@ export class Enforcement {
   #heldOwners(): ReadonlyMap<string, string> {
     const { driver } = this.#options
     return new Map(FAMILIES.flatMap(family => [...addressOwners(driver.heldChains(family, 'filter'))]))
-  }
-
-  /** Each refused value is told and counted once, however long it stays. */
-  #tellRejections(): void {
-    const { log, metrics } = this.#options
-    for (const rejection of this.tree.rejections().values()) {
-      if (this.#toldRejections.has(rejection)) continue
-      this.#toldRejections.add(rejection)
-      metrics.rejections_total.inc()
-      const stands = this.tree.lastGoodStands(rejection.key)
-      const effect = stands ? 'its last good value stands' : 'what it is about is closed'
-      log.warn({ component: 'model', ...rejection }, `a value of the store is refused: ${effect}`)
-    }
-  }
-
-  #update(change: ModelChange): void {
-    if (change.kind === 'config') {
-      this.configChanges++
-      if (change.value === null) this.config.delete(change.id)
-      else this.config.set(change.id, change.value)
-    } else if (change.kind === 'host-endpoint') {
-      if (change.value === null) this.hostEndpoints.delete(change.id)
-      else this.hostEndpoints.add(change.id)
-    } else this.engine.update(change)
   }
 }
 

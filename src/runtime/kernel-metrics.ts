@@ -16,7 +16,7 @@ export function reportState(metrics: Metrics, driver: KernelDriver, enforcement:
   metrics.cluster_num_profiles.set(counts.profiles)
   metrics.incomplete_sets.set(counts.incompleteSets)
   metrics.set_members.set(counts.setMembers)
-  metrics.rejections.set(enforcement.tree.rejections().size)
+  metrics.rejections.set(enforcement.intake.tree.rejections().size)
 
   const { counters } = driver
   const kernel = driver.status()

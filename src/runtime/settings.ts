@@ -1,4 +1,5 @@
 import { PodfenceError } from '../errors.ts'
+import type { HostFacts } from './setting.ts'
 import {
   environmentLayer,
   type FileEntry,
@@ -9,7 +10,7 @@ import {
   type Origin,
   storeLayer,
 } from './setting-layers.ts'
-import { type HostFacts, SETTING_NAMES, type SettingName, type Settings, settingOf } from './setting-table.ts'
+import { SETTING_NAMES, type SettingName, type Settings, settingOf } from './setting-table.ts'
 
 export interface SettingSources {
   readonly flags: ReadonlyMap<SettingName, string>

@@ -123,7 +123,7 @@ t.test(
     const enforcement = {
       engine: { counts: () => counts },
       endpoints: () => [{ closed: null }, { closed: 'inactive' }],
-      tree: { rejections: () => rejections },
+      intake: { tree: { rejections: () => rejections } },
     }
     const other = createMetrics()
     t.teardown(() => {
