@@ -109,6 +109,7 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
     clock,
     log,
     metrics,
+    standingElsewhere: () => otherBackend.standing(),
     handover: async (got, taken) => former?.before(got, taken),
     enforced: (addresses, left) => {
       former?.left(left)

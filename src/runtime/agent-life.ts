@@ -268,6 +268,7 @@ export class AgentLife {
     this.#cancelRefresh = clock.after(interval > 0 ? interval : 60_000, async () => {
       if (this.#begun && live.now.refreshInterval > 0) {
         await this.repaired(enforcement.refresh())
+        if (!enforcement.inSync) await enforcement.gate().catch(error => this.#failed(error, 0))
         await otherBackend.look()
         if (this.#firstEnforced) await otherBackend.clear()
         notes.lastRefresh = new Date()

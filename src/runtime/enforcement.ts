@@ -1,6 +1,6 @@
 import type { KernelDriver } from '../kernel/driver.ts'
 import type { Repaired } from '../kernel/report.ts'
-import { FAMILIES } from '../model/values.ts'
+import { FAMILIES, type Family } from '../model/values.ts'
 import { memberOf } from '../policy/address-set.ts'
 import { PolicyEngine } from '../policy/engine.ts'
 import type { PolicyDelta, SetId } from '../policy/outcome.ts'
@@ -29,6 +29,8 @@ export interface EnforcementOptions {
    * had before; the kernel hears of it when this resolves.
    */
   readonly handover: (got: ReadonlySet<string>, taken: ReadonlySet<string>) => Promise<void>
+  /** The families in which rules of ours stand in the other backend. */
+  readonly standingElsewhere: () => Promise<readonly Family[]>
   /**
    * Hears, once a change is enforced, of which addresses the verdicts may have changed (null: of any), and which
    * endpoints of this node have given up.
@@ -87,10 +89,16 @@ export class Enforcement {
     return this.#inSync
   }
 
-  /** Closes the workloads in each family where the kernel holds nothing of ours. Call before the first step. */
+  /**
+   * Closes the workloads in each family where the kernel holds nothing of ours. Call before the first step, and again
+   * until the first sync: what an earlier run left in the other backend is nobody's to repair.
+   */
   async gate(): Promise<void> {
-    const { driver, log } = this.#options
-    const families = await driver.hold(this.#renderer.gate())
+    const { driver, log, standingElsewhere } = this.#options
+    const elsewhere = await standingElsewhere()
+    // Meanwhile the first step may have begun, and the gate would come after it.
+    if (this.#adopted) return
+    const families = await driver.hold(this.#renderer.gate(), elsewhere)
     if (families.length > 0)
       log.info(
         { component: 'kernel', families },

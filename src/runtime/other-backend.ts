@@ -2,6 +2,9 @@ import { type Backend, backendMismatch, otherBackend, readHints } from '../kerne
 import { findRemovals, removeRules } from '../kernel/cleanup.ts'
 import type { KernelDriver } from '../kernel/driver.ts'
 import type { Processes } from '../kernel/process.ts'
+import { familiesStanding } from '../kernel/standing.ts'
+import type { Family } from '../model/values.ts'
+import { HOOKS } from '../render/hooks.ts'
 import type { AgentNotes } from './agent-status.ts'
 import type { Logger } from './log.ts'
 
@@ -35,6 +38,11 @@ export class OtherBackend {
       await this.#readHints()
       if (!this.#clean) await this.#find()
     })
+  }
+
+  /** The families in which what is ours there closes the workloads by itself. */
+  standing(): Promise<readonly Family[]> {
+    return familiesStanding(this.#options.processes, this.#backend, HOOKS)
   }
 
   /** Removes what is ours there when the present run's rules stand. Does nothing more once that has succeeded. */

@@ -3,6 +3,7 @@ import { backendMismatch, chooseBackend, readHints, toolName } from '../../src/k
 import { cleanUp, findRemovals, removeRules } from '../../src/kernel/cleanup.ts'
 import { KernelDriver } from '../../src/kernel/driver.ts'
 import { type Ended, type Processes, systemProcesses } from '../../src/kernel/process.ts'
+import { familiesStanding } from '../../src/kernel/standing.ts'
 import { enterSandbox } from '../../src/lab/sandbox.ts'
 import { HOOKS, sh, world } from './bench.ts'
 
@@ -67,6 +68,7 @@ t.test(
       t.notOk(driver.stands(), 'nothing is there yet')
       await driver.adopt(world())
       t.ok(driver.stands())
+      t.same(await familiesStanding(processes, backend, HOOKS), [4, 6])
       await driver.close()
     }
     const found = await findRemovals(processes, 'nft')
@@ -78,6 +80,11 @@ t.test(
     ])
     t.same(await removeRules(processes, found), [])
     t.same(await findRemovals(processes, 'nft'), [])
+    t.same(await familiesStanding(processes, 'nft', HOOKS), [])
+    sh('ip6tables-legacy -D FORWARD -j podf-FORWARD')
+    t.same(await familiesStanding(processes, 'legacy', HOOKS), [4], 'without a jump nothing is closed')
+    sh('iptables-legacy -t raw -F podf-PREROUTING')
+    t.same(await familiesStanding(processes, 'legacy', HOOKS), [], 'nor behind an empty chain')
     t.match(sh('iptables-legacy-save'), /-A FORWARD -j podf-FORWARD/)
     t.match(sh('ipset list podf-4-a'), /10.0.0.1/)
     t.same((await cleanUp(processes)).left, [])
@@ -89,7 +96,10 @@ t.test('a look at a backend that nobody uses makes nothing there', { skip: insid
   const processes = systemProcesses()
   sh('nft flush ruleset')
   const before = sh(look)
-  for (const backend of ['nft', 'legacy'] as const) t.same(await findRemovals(processes, backend), [])
+  for (const backend of ['nft', 'legacy'] as const) {
+    t.same(await findRemovals(processes, backend), [])
+    t.same(await familiesStanding(processes, backend, HOOKS), [])
+  }
   await readHints(processes)
   t.equal(sh(look), before)
 })

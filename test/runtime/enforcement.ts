@@ -52,6 +52,11 @@ class NotingDriver {
     return { ...this.unmet, setTrouble: null }
   }
 
+  async hold(_gate: KernelDelta, closed: readonly Family[]): Promise<readonly Family[]> {
+    this.calls.push(['hold', closed])
+    return []
+  }
+
   limitSets(maxElements: number): void {
     this.calls.push(['limit', maxElements])
   }
@@ -69,7 +74,7 @@ const SOURCES: SettingSources = {
   host: { hostname: 'node1' },
 }
 
-function agent(sources = SOURCES) {
+function agent(sources = SOURCES, elsewhere: readonly Family[] = []) {
   const log = QUIET
   const live = new LiveSettings(sources, log)
   const traits = TRAITS
@@ -86,6 +91,7 @@ function agent(sources = SOURCES) {
     clock,
     log,
     metrics,
+    standingElsewhere: async () => elsewhere,
     handover: async (got, taken) => {
       if (taken.size > 0) kernel.calls.push(['handover', [...taken]])
       for (const address of taken) t.ok(got.has(address))
@@ -290,6 +296,25 @@ t.test('what is closed since another has its name is told', async t => {
     { level: 'red', subject: refused, text: /podf-from-x .* is that of endpoint from/ },
   ])
 })
+
+t.test(
+  'the gate spares what is closed by rules in the other backend, and never comes after the first step',
+  async t => {
+    const { enforcement, kernel } = agent(SOURCES, [6])
+    await enforcement.gate()
+    t.same(kernel.calls, [['hold', [6]]])
+    enforcement.take(snapshot())
+    await enforcement.gate()
+    t.equal(kernel.calls.length, 2, 'in sync, and nothing is written yet')
+    const gating = enforcement.gate()
+    await enforcement.step()
+    await gating
+    t.same(
+      kernel.calls.map(([verb]) => verb),
+      ['hold', 'hold', 'adopt'],
+    )
+  },
+)
 
 t.test('closed doors start nothing any more', async t => {
   const { statusNow: status, clock } = agent()
