@@ -1,4 +1,7 @@
 import { execFileSync } from 'node:child_process'
+import type { Test } from 'tap'
+import { KernelDriver, type KernelDriverOptions } from '../../src/kernel/driver.ts'
+import { systemProcesses } from '../../src/kernel/process.ts'
 import type {
   ChainChange,
   ChainRank,
@@ -97,4 +100,18 @@ export function membersOf(name: string): readonly string[] {
     .filter(line => line.startsWith('add '))
     .map(line => line.split(' ')[2] ?? '')
     .sort()
+}
+
+/** A driver that has written `world` for real; what it wrote goes with the test. */
+export async function adopted(t: Test, backend: 'nft' | 'legacy', more: Partial<KernelDriverOptions> = {}) {
+  const driver = new KernelDriver({ processes: systemProcesses(), backend, hooks: HOOKS, ...more })
+  await driver.open()
+  await driver.adopt(world())
+  t.teardown(async () => {
+    await driver.adopt({ sets: [], chains: [] })
+    await driver.settled()
+    await driver.close()
+    sh(`for t in iptables ip6tables; do $t-${backend} -F; $t-${backend} -X; done`)
+  })
+  return driver
 }

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process'
 import t, { type Test } from 'tap'
-import { KernelDriver, type KernelDriverOptions } from '../../src/kernel/driver.ts'
+import { KernelDriver } from '../../src/kernel/driver.ts'
 import { type Child, type Processes, systemProcesses } from '../../src/kernel/process.ts'
 import { enterSandbox } from '../../src/lab/sandbox.ts'
-import { chain, created, HOOKS, membersOf, rulesOf, set, sh, world } from './bench.ts'
+import { adopted, chain, created, HOOKS, membersOf, rulesOf, set, sh, world } from './bench.ts'
 
 const inside = await enterSandbox()
 
@@ -20,19 +20,6 @@ function watched(change: (child: Child, file: string) => Child = child => child)
     },
   }
   return { processes, children }
-}
-
-async function adopted(t: Test, backend: 'nft' | 'legacy', more: Partial<KernelDriverOptions> = {}) {
-  const driver = new KernelDriver({ processes: systemProcesses(), backend, hooks: HOOKS, ...more })
-  await driver.open()
-  await driver.adopt(world())
-  t.teardown(async () => {
-    await driver.adopt({ sets: [], chains: [] })
-    await driver.settled()
-    await driver.close()
-    sh(`for t in iptables ip6tables; do $t-${backend} -F; $t-${backend} -X; done`)
-  })
-  return driver
 }
 
 const chainsOf = (repaired: { repairedChains: readonly { chain: string }[] }) =>

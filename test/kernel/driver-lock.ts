@@ -1,24 +1,9 @@
 import { spawn } from 'node:child_process'
-import t, { type Test } from 'tap'
-import { KernelDriver, type KernelDriverOptions } from '../../src/kernel/driver.ts'
-import { systemProcesses } from '../../src/kernel/process.ts'
+import t from 'tap'
 import { enterSandbox } from '../../src/lab/sandbox.ts'
-import { chain, HOOKS, rulesOf, sh, world } from './bench.ts'
+import { adopted, chain, rulesOf, sh } from './bench.ts'
 
 const inside = await enterSandbox()
-
-async function adopted(t: Test, backend: 'nft' | 'legacy', more: Partial<KernelDriverOptions> = {}) {
-  const driver = new KernelDriver({ processes: systemProcesses(), backend, hooks: HOOKS, ...more })
-  await driver.open()
-  await driver.adopt(world())
-  t.teardown(async () => {
-    await driver.adopt({ sets: [], chains: [] })
-    await driver.settled()
-    await driver.close()
-    sh(`for t in iptables ip6tables; do $t-${backend} -F; $t-${backend} -X; done`)
-  })
-  return driver
-}
 
 t.test('legacy: the lock held by another is a wait', { skip: inside.skip }, async t => {
   const waits: (number | null)[] = []
