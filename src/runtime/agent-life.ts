@@ -49,6 +49,8 @@ const STEP_CREDIT = { steps: 4, every: 25 }
  * it looks at how much was allocated in the last five seconds.
  */
 const RELEASE_AFTER_MS = 8000
+/** The first may come when V8 still thinks of the start; the second then gives back 30 MB more. */
+const RELEASES = 2
 
 /** What happens to the agent over time: events in, steps when the pace says so, refreshes, and what is noted of each. */
 export class AgentLife {
@@ -193,11 +195,12 @@ export class AgentLife {
   }
 
   /** Never while a step is under way, which it would hold up. */
-  #releaseSoon(): void {
+  #releaseSoon(times = RELEASES): void {
     this.#cancelRelease()
     this.#cancelRelease = this.#options.clock.after(RELEASE_AFTER_MS, () => {
-      if (this.#pace.busy) this.#releaseSoon()
-      else releaseMemory()
+      if (this.#pace.busy) return this.#releaseSoon(times)
+      releaseMemory()
+      if (times > 1) this.#releaseSoon(times - 1)
     })
   }
 

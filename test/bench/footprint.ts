@@ -3,7 +3,7 @@ import { type Bench, rest } from './ground.ts'
 import { everyProcess, processTree, rssMb, shortName, treeCpuMs } from './process-figures.ts'
 
 /** Longer than the agent takes to give back what its start needed. */
-const SETTLE_MS = 12_000
+const SETTLE_MS = 20_000
 /** What V8 makes of that is over after so long. */
 const QUIET_MS = 20_000
 const IDLE_MS = 32_000
