@@ -102,21 +102,6 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
     closers.add('monitor', () => monitor?.stop())
   }
 
-  const enforcement: Enforcement = new Enforcement({
-    host: settings.hostName,
-    render: renderOptions(settings, traits),
-    driver,
-    clock,
-    log,
-    metrics,
-    standingElsewhere: () => otherBackend.standing(),
-    handover: async (got, taken) => former?.before(got, taken),
-    enforced: (addresses, left) => {
-      former?.left(left)
-      scan?.look(addresses)
-    },
-  })
-  const { engine } = enforcement
   const cutter = new ConnectionCutter({
     processes,
     ipset: driver.ipset,
@@ -127,6 +112,22 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
   })
   const cutting = { cutter, clock, failed: (error: unknown) => life.scanFailed(error) }
   const former = settings.cut ? new FormerConnections(cutting) : null
+  closers.add('former connections', () => former?.stop())
+  const enforcement: Enforcement = new Enforcement({
+    host: settings.hostName,
+    render: renderOptions(settings, traits),
+    driver,
+    clock,
+    log,
+    metrics,
+    standingElsewhere: () => otherBackend.standing(),
+    former,
+    enforced: (addresses, left) => {
+      former?.left(left)
+      scan?.look(addresses)
+    },
+  })
+  const { engine } = enforcement
   const scan = settings.cut
     ? new ConnectionScan({
         ...cutting,
@@ -136,7 +137,6 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
         done: report => life.scanned(report),
       })
     : null
-  closers.add('former connections', () => former?.stop())
   closers.add('connection scan', () => scan?.stop())
 
   const source = await openSource(settings, problems => {

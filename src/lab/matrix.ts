@@ -47,7 +47,8 @@ export interface MatrixResult {
 
 /**
  * Asks every pair at once with real packets: only absence takes time. A pair that should pass and did not
- * is asked once more with four times the patience, since a busy machine is no firewall; `late` tells.
+ * is asked once more with four times the patience, since a busy machine is no firewall, and a neighbour that was closed
+ * just now may still count as unreachable; `late` tells.
  */
 export async function probeMatrix<Asked extends MatrixPlace = LabPod>(
   probe: Probe,
@@ -62,7 +63,7 @@ export async function probeMatrix<Asked extends MatrixPlace = LabPod>(
     if (expected === null || address === null) return null
     const target = { address, port: question.port ?? 0, timeoutMs: patience }
     let outcome = await askOnce(from, target)
-    if (expected && outcome === 'timeout') {
+    if (expected && outcome !== 'open') {
       outcome = await askOnce(from, { ...target, timeoutMs: 4 * patience })
       if (outcome === 'open') late++
     }

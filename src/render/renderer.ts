@@ -13,7 +13,7 @@ import { type MembersOf, SetBook } from './set-book.ts'
 import { cutSet } from './sets.ts'
 import { sourceChains } from './source-chains.ts'
 import { type Style, styleOf } from './style.ts'
-import { topChains } from './top-chains.ts'
+import { type Foremost, topChains } from './top-chains.ts'
 
 /**
  * Turns what the policy engine says into netfilter text. It keeps what it last rendered, so that a change
@@ -30,6 +30,7 @@ export class Renderer {
   readonly #sets: SetBook
   readonly #context: RuleListContext & EndpointChainContext
   #begun = false
+  #foremost: Foremost = { cutFirst: false, held: new Set() }
 
   /**
    * `hash` is for tests of name collisions.
@@ -75,10 +76,13 @@ export class Renderer {
    * Whether packets meet the cut sets before established connections pass. Off by default and cheap so; on while
    * connection tracking still holds what is being cut.
    */
-  cutFirst(on: boolean): KernelDelta {
-    if (!this.#begun) return { sets: [], chains: [] }
-    this.#placeTop(on)
-    return { sets: [], chains: this.#book.take() }
+  cutFirst(cutFirst: boolean): KernelDelta {
+    return this.#meetFirst({ ...this.#foremost, cutFirst })
+  }
+
+  /** Closes just these addresses to everybody, established connections among it, while those are being ended. */
+  hold(held: ReadonlySet<string>): KernelDelta {
+    return this.#meetFirst({ ...this.#foremost, held: new Set(held) })
   }
 
   /** The closed gate for a kernel that holds nothing of ours; the first delta replaces it. */
@@ -93,13 +97,20 @@ export class Renderer {
 
   #begin(): SetChange[] {
     this.#begun = true
-    this.#placeTop(false)
+    this.#placeTop()
     return FAMILIES.map(family => cutSet(family, this.#style.options))
   }
 
-  #placeTop(cutFirst: boolean): void {
+  #meetFirst(foremost: Foremost): KernelDelta {
+    this.#foremost = foremost
+    if (!this.#begun) return { sets: [], chains: [] }
+    this.#placeTop()
+    return { sets: [], chains: this.#book.take() }
+  }
+
+  #placeTop(): void {
     for (const family of FAMILIES) {
-      const chains = [...topChains(family, this.#style, cutFirst), ...sourceChains(family, this.#style)]
+      const chains = [...topChains(family, this.#style, this.#foremost), ...sourceChains(family, this.#style)]
       this.#book.replace(`top ${family}`, chains)
     }
   }

@@ -1,15 +1,19 @@
+import { parseSingleAddress } from '../model/cidr.ts'
 import type { Family } from '../model/values.ts'
 import { DROP, goto, jump, RETURN, rule, setMark } from './action.ts'
 import type { Chain } from './chain.ts'
 import { FROM_CHAIN, TO_CHAIN } from './dispatch.ts'
 import { FORWARD_CHAIN, INPUT_CHAIN, OUTPUT_CHAIN } from './hooks.ts'
 import {
+  destination,
   fromThisLink,
+  hostNet,
   icmpv6,
   inInterface,
   inSet,
   marked,
   outInterface,
+  source,
   state,
   tcpTo,
   udpPorts,
@@ -29,11 +33,17 @@ const INVALID = state('INVALID')
 /** What hosts on one link must hear of each other, and of their routers and multicast listeners. */
 const LINK_TYPES = [130, 131, 132, 133, 135, 136, 143]
 
-/**
- * The chains of filter that do not depend on policy. `cutFirst`: what was cut is looked for before established
- * connections pass, which costs each packet, so only while connection tracking still holds what is being cut.
- */
-export function topChains(family: Family, style: Style, cutFirst = false): Chain[] {
+/** What packets meet before established connections pass. It costs each of them, so only while it is needed. */
+export interface Foremost {
+  /** What was cut is looked for, while connection tracking still holds what is being cut. */
+  readonly cutFirst: boolean
+  /** Addresses (of both families) that carry nothing, while what is open with them is being ended. */
+  readonly held: ReadonlySet<string>
+}
+
+/** The chains of filter that do not depend on policy. */
+export function topChains(family: Family, style: Style, { cutFirst, held }: Foremost): Chain[] {
+  const holding = [...held].flatMap(text => parseSingleAddress(text, family) ?? []).sort()
   const top = (name: string, order: number, title: string, body: readonly string[]): Chain => {
     return { family, table: 'filter', name, rank: 'top', order, owner: `top ${name}`, title, body }
   }
@@ -48,13 +58,33 @@ export function topChains(family: Family, style: Style, cutFirst = false): Chain
     bit(ALLOW_CHAIN, 'allow', style.marks.accept),
     bit(NEXT_TIER_CHAIN, 'next-tier', style.marks.pass),
     top(FORWARD_IN_CHAIN, -2, 'forward/into-workload', forwardInRules(style)),
-    top(FORWARD_FROM_CHAIN, -1, 'forward/from-workload', forwardFromRules(family, style, cutFirst)),
-    top(FORWARD_TO_CHAIN, -1, 'forward/from-outside', forwardToRules(family, style, cutFirst)),
-    top(NODE_INPUT_CHAIN, -1, 'input/from-workload', inputRules(family, style, cutFirst)),
+    top(FORWARD_FROM_CHAIN, -1, 'forward/from-workload', [
+      ...holding.flatMap(address => [heldSource(address), heldDestination(address)]),
+      ...forwardFromRules(family, style, cutFirst),
+    ]),
+    top(FORWARD_TO_CHAIN, -1, 'forward/from-outside', [
+      ...holding.map(heldDestination),
+      ...forwardToRules(family, style, cutFirst),
+    ]),
+    top(NODE_INPUT_CHAIN, -1, 'input/from-workload', [
+      ...holding.map(heldSource),
+      ...inputRules(family, style, cutFirst),
+    ]),
     top(INPUT_CHAIN, 0, 'INPUT', input),
     top(FORWARD_CHAIN, 0, 'FORWARD', [...from, ...to]),
-    top(OUTPUT_CHAIN, 0, 'OUTPUT', outputRules(family, style, cutFirst)),
+    top(OUTPUT_CHAIN, 0, 'OUTPUT', [
+      ...holding.map(heldDestination),
+      ...outputRules(family, style, cutFirst),
+    ]),
   ]
+}
+
+function heldSource(address: string): string {
+  return rule([source(hostNet(address))], DROP)
+}
+
+function heldDestination(address: string): string {
+  return rule([destination(hostNet(address))], DROP)
 }
 
 /** Established connections pass first; packets that fit no connection are never judged. */

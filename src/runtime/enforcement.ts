@@ -1,5 +1,5 @@
 import type { KernelDriver } from '../kernel/driver.ts'
-import type { Repaired } from '../kernel/report.ts'
+import type { Applied, Repaired } from '../kernel/report.ts'
 import { FAMILIES, type Family } from '../model/values.ts'
 import { memberOf } from '../policy/address-set.ts'
 import { PolicyEngine } from '../policy/engine.ts'
@@ -12,6 +12,7 @@ import { type PlacedLocal, PlacedView } from '../render/placed-view.ts'
 import { Renderer } from '../render/renderer.ts'
 import type { SourceEvent } from '../source/event.ts'
 import type { Clock } from './clock.ts'
+import type { FormerConnections } from './former-connections.ts'
 import { Intake } from './intake.ts'
 import type { Logger } from './log.ts'
 import type { Metrics } from './metrics.ts'
@@ -24,11 +25,8 @@ export interface EnforcementOptions {
   readonly clock: Clock
   readonly log: Logger
   readonly metrics: Metrics
-  /**
-   * Hears, before the kernel does, which addresses endpoints of this node have got, and which of those another one
-   * had before; the kernel hears of it when this resolves.
-   */
-  readonly handover: (got: ReadonlySet<string>, taken: ReadonlySet<string>) => Promise<void>
+  /** What is open with addresses that change hands. */
+  readonly former: Pick<FormerConnections, 'due' | 'end'> | null
   /** The families in which rules of ours stand in the other backend. */
   readonly standingElsewhere: () => Promise<readonly Family[]>
   /**
@@ -62,6 +60,8 @@ export class Enforcement {
   #touched: Set<string> | null = null
   /** Addresses given up by what is not yet acknowledged. */
   #left = new Set<string>()
+  /** Addresses that have a new owner, and are closed until what is open with them is ended. */
+  #held: ReadonlySet<string> = new Set()
   /** When the oldest change that is not yet enforced came, in the clock's ms. */
   #waitingSince: number | null = null
 
@@ -187,24 +187,23 @@ export class Enforcement {
 
   readonly #membersOf = (id: SetId) => [...(this.engine.setMembers(id)?.addresses() ?? [])].map(memberOf)
 
-  async #apply() {
+  async #apply(): Promise<Applied> {
     const { driver, metrics } = this.#options
     const delta = this.engine.take()
     const changed = delta.endpoints.size + delta.lists.size + delta.sets.size
     metrics.calc_graph_output_events.inc(changed)
     const interests = changed > 0 ? this.engine.interestsOf(delta) : null
-    const text = this.#rendered(delta)
-    if (interests !== null) {
-      const { addresses, left, got, taken } = interests
-      for (const address of addresses) this.#touched?.add(address)
-      for (const address of left) this.#left.add(address)
-      await this.#handOver(got, taken)
-    }
-    return driver.apply(text)
+    const { sets, chains } = this.#rendered(delta)
+    if (interests === null) return this.#release(await driver.apply({ sets, chains }))
+    const { addresses, left, got, taken } = interests
+    for (const address of addresses) this.#touched?.add(address)
+    for (const address of left) this.#left.add(address)
+    const closing = this.#hold(got, taken)
+    return this.#release(await driver.apply({ sets, chains: [...chains, ...closing.chains] }))
   }
 
   /** A driver that threw holds what it was given, so the whole state is handed over once only. */
-  async #adopt() {
+  async #adopt(): Promise<Applied> {
     this.engine.take()
     this.#rendered(this.engine.whole())
     this.#adopted = true
@@ -212,8 +211,34 @@ export class Enforcement {
     const full = this.desired()
     const owners = ownersIn(full)
     for (const address of movedAddresses(this.#heldOwners(), owners)) this.#left.add(address)
-    await this.#handOver(new Set(owners.keys()), new Set())
-    return this.#options.driver.adopt(full)
+    const { chains } = this.#hold(new Set(owners.keys()), new Set())
+    return this.#release(await this.#options.driver.adopt(chains.length > 0 ? this.desired() : full))
+  }
+
+  /** Closes what was another's before: its last packets could else pass as the new owner's. */
+  #hold(got: ReadonlySet<string>, taken: ReadonlySet<string>): KernelDelta {
+    const { former } = this.#options
+    const given = [...got].filter(address => this.#left.delete(address))
+    const due = former?.due(got, new Set([...taken, ...given])) ?? []
+    this.#held = new Set([...this.#held, ...due])
+    return this.#renderer.hold(this.#held)
+  }
+
+  /** Lets the new owners in, once nothing of the former ones is open. */
+  async #release(applied: Applied): Promise<Applied> {
+    const { former, driver } = this.#options
+    if (this.#held.size === 0) return applied
+    await former?.end(this.#held)
+    this.#held = new Set()
+    const released = await driver.apply(this.#renderer.hold(this.#held))
+    const sum = (name: 'transactions' | 'chains' | 'rules' | 'setLines') => applied[name] + released[name]
+    return {
+      ...released,
+      transactions: sum('transactions'),
+      chains: sum('chains'),
+      rules: sum('rules'),
+      setLines: sum('setLines'),
+    }
   }
 
   /** A renderer that threw may hold half of the delta, which nobody else has any more: the next step begins anew. */
@@ -224,12 +249,6 @@ export class Enforcement {
       this.setRenderOptions(this.#render)
       throw error
     }
-  }
-
-  async #handOver(got: ReadonlySet<string>, taken: ReadonlySet<string>): Promise<void> {
-    if (got.size === 0) return
-    const given = [...got].filter(address => this.#left.delete(address))
-    await this.#options.handover(got, new Set([...taken, ...given]))
   }
 
   #tellEnforced(): void {

@@ -10,7 +10,7 @@ export interface FormerConnectionsOptions {
 
 /**
  * Sees to it that an address carries nothing of its former owner: what is open with it ends when it is given up, and
- * at the latest before its new owner's chains open. So nothing of the new owner's is ever ended.
+ * else when it has a new owner, who is let in only then. So nothing of the new owner's is ever ended.
  */
 export class FormerConnections {
   readonly #options: FormerConnectionsOptions
@@ -38,17 +38,22 @@ export class FormerConnections {
   }
 
   /**
-   * To be awaited before the kernel is told that addresses have new owners. `taken`: those of `got` of which a former
-   * owner is known. Where the connections cannot be ended that is told, and the new owner does not wait for it.
+   * Of the addresses that endpoints have got, those with which something of a former owner's may be open. `taken`: those
+   * of which a former owner is known.
    */
-  async before(got: ReadonlySet<string>, taken: ReadonlySet<string>): Promise<void> {
-    for (const address of taken) this.#waiting.add(address)
-    const due = () => new Set([...got].filter(address => this.#waiting.has(address)))
-    if (due().size === 0) return
+  due(got: ReadonlySet<string>, taken: ReadonlySet<string>): ReadonlySet<string> {
+    return new Set([...got].filter(address => taken.has(address) || this.#waiting.has(address)))
+  }
+
+  /**
+   * Ends what is open with addresses that nobody can use meanwhile. What cannot be ended is told, and the new owners do
+   * not wait for it.
+   */
+  async end(addresses: ReadonlySet<string>): Promise<void> {
     try {
-      await this.#end(due)
+      await this.#end(() => addresses)
     } catch (error) {
-      for (const address of due()) this.#waiting.delete(address)
+      for (const address of addresses) this.#waiting.delete(address)
       this.#options.failed(error)
     }
   }

@@ -295,6 +295,22 @@ t.test(
   },
 )
 
+t.test('an address that is held carries nothing, established or new, and all others do', async t => {
+  for (const nodeToWorkload of ['allow', 'policy'] as const) {
+    const options = { ...BRIDGED, nodeToWorkload }
+    const renderer = new Renderer(options)
+    const kernel = load(options, renderer.render(WORLD), renderer.hold(new Set(['10.0.0.1', 'fd00::1'])))
+    const lines = (['NEW', 'ESTABLISHED'] as const).flatMap((ctstate): Line[] => [
+      [`${ctstate}: from it`, 'a', 'b', false, { ctstate }],
+      [`${ctstate}: to it`, 'b', 'a', false, { ctstate }],
+      [`${ctstate}: from it to the node`, 'a', 'node', false, { ctstate, dport: 53 }],
+      [`${ctstate}: to it from the node`, 'node', 'a', false, { ctstate }],
+      [`${ctstate}: to it from outside`, 'out', 'a', false, { ctstate }],
+    ])
+    check(t, kernel, [...lines, ['another', 'b', 'd', true, { ctstate: 'ESTABLISHED' }]])
+  }
+})
+
 t.test('the cut sets go behind established connections again', async t => {
   const renderer = new Renderer(BRIDGED)
   const before = renderer.render(WORLD)

@@ -38,6 +38,9 @@ class NotingDriver {
   /** Our chains as an earlier run has left them, in both families. */
   held: ReadonlyMap<string, readonly string[]> = new Map()
 
+  /** So many applies to come fail. */
+  failing = 0
+
   async adopt(full: KernelDelta): Promise<Applied> {
     this.calls.push(['adopt', full])
     return { ...NOTHING, ...this.unmet }
@@ -45,6 +48,7 @@ class NotingDriver {
 
   async apply(delta: KernelDelta): Promise<Applied> {
     this.calls.push(['apply', delta])
+    if (this.failing-- > 0) throw new Error('busy')
     return { ...NOTHING, ...this.unmet }
   }
 
@@ -92,9 +96,9 @@ function agent(sources = SOURCES, elsewhere: readonly Family[] = []) {
     log,
     metrics,
     standingElsewhere: async () => elsewhere,
-    handover: async (got, taken) => {
-      if (taken.size > 0) kernel.calls.push(['handover', [...taken]])
-      for (const address of taken) t.ok(got.has(address))
+    former: {
+      due: (_, taken) => taken,
+      end: async addresses => void kernel.calls.push(['end', [...addresses]]),
     },
     enforced: (addresses, left) => {
       looked.push(addresses)
@@ -355,36 +359,51 @@ t.test("the store's limit of sets, and br_netfilter that comes and goes, take ef
   t.match((await rules(true))?.[0], /physdev/)
 })
 
-t.test(
-  'what is open with an address is ended before its new owner is let in, and after its last one is gone',
-  async t => {
-    const { enforcement, kernel } = agent()
-    const told = () =>
-      kernel.calls.splice(0).map(([verb, said]) => (Array.isArray(said) ? [verb, ...said] : [verb]))
-    const change = async (...changes: { id: string; value: WorkloadEndpoint | null }[]) => {
-      for (const each of changes) enforcement.engine.update({ kind: 'workload-endpoint', ...each })
-      await enforcement.step()
-      return told()
-    }
-    const was = endpoint('was', '10.0.0.1')
-    kernel.held = new Map([
-      ['podf-from', ['-s 10.0.0.1/32 -g podf-from-was', '-s 10.0.0.9/32 -g podf-from-gone']],
-      ['podf-from-was', ['! -i caliother -j DROP']],
-    ])
-    enforcement.engine.update({ kind: 'workload-endpoint', ...was })
-    enforcement.take(snapshot())
+t.test('an address that changes hands is closed to all until what was open with it is ended', async t => {
+  const { enforcement, kernel } = agent()
+  const closes = (said: unknown, address: string) =>
+    (said as KernelDelta).chains.some(
+      ({ name, rules }) => name === 'podf-forward-from' && rules?.includes(`-s ${address}/32 -j DROP`),
+    )
+  const told = (address: string) =>
+    kernel.calls.splice(0).map(([verb, said]) => {
+      if (Array.isArray(said)) return [verb, ...said].join(' ')
+      return closes(said, address) ? `${verb}, closed` : verb
+    })
+  const change = async (address: string, ...changes: { id: string; value: WorkloadEndpoint | null }[]) => {
+    for (const each of changes) enforcement.engine.update({ kind: 'workload-endpoint', ...each })
     await enforcement.step()
-    t.same(
-      told(),
-      [['handover', '10.0.0.1'], ['adopt'], ['left', '10.0.0.9']],
-      'what an earlier run has left',
-    )
-    t.same(await change(endpoint('new', '10.0.0.2')), [['apply']], 'nobody had it')
-    t.same(await change({ id: was.id, value: null }), [['apply'], ['left', '10.0.0.1']])
-    t.same(
-      await change({ ...endpoint('new', '10.0.0.3') }, endpoint('heir', '10.0.0.2')),
-      [['handover', '10.0.0.2'], ['apply']],
-      'from one to another',
-    )
-  },
-)
+    return told(address)
+  }
+  const was = endpoint('was', '10.0.0.1')
+  kernel.held = new Map([
+    ['podf-from', ['-s 10.0.0.1/32 -g podf-from-was', '-s 10.0.0.9/32 -g podf-from-gone']],
+    ['podf-from-was', ['! -i caliother -j DROP']],
+  ])
+  enforcement.engine.update({ kind: 'workload-endpoint', ...was })
+  enforcement.take(snapshot())
+  await enforcement.step()
+  t.same(
+    told('10.0.0.1'),
+    ['adopt, closed', 'end 10.0.0.1', 'apply', 'left 10.0.0.9'],
+    'what an earlier run has left',
+  )
+  t.same(await change('10.0.0.2', endpoint('new', '10.0.0.2')), ['apply'], 'nobody had it')
+  t.same(await change('10.0.0.1', { id: was.id, value: null }), ['apply', 'left 10.0.0.1'])
+  t.same(
+    await change('10.0.0.2', endpoint('new', '10.0.0.3'), endpoint('heir', '10.0.0.2')),
+    ['apply, closed', 'end 10.0.0.2', 'apply'],
+    'from one to another',
+  )
+  kernel.failing = 1
+  enforcement.engine.update({ kind: 'workload-endpoint', ...endpoint('new', '10.0.0.2') })
+  enforcement.engine.update({ kind: 'workload-endpoint', ...endpoint('heir', '10.0.0.3') })
+  await t.rejects(enforcement.step())
+  t.same(told('10.0.0.2'), ['apply, closed'])
+  await enforcement.step()
+  t.same(
+    told('10.0.0.2'),
+    ['apply', 'end 10.0.0.2 10.0.0.3', 'apply'],
+    'also when the kernel was busy at first',
+  )
+})

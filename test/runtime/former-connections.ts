@@ -23,47 +23,45 @@ function bench({ hold = false, fail = 0 } = {}) {
     clock,
     failed: error => failures.push(error),
   })
-  const before = (got: string[], taken: string[] = []) => {
+  const end = (...addresses: string[]) => {
     const outcome = { done: false }
-    void former.before(new Set(got), new Set(taken)).then(() => {
+    void former.end(new Set(addresses)).then(() => {
       outcome.done = true
     })
     return outcome
   }
-  return { former, asked, failures, clock, before, release: () => waiting.shift()?.() }
+  const due = (got: string[], taken: string[] = []) => [...former.due(new Set(got), new Set(taken))]
+  return { former, asked, failures, clock, end, due, release: () => waiting.shift()?.() }
 }
 
 t.test('an address that is given up', async t => {
-  const { former, asked } = bench()
+  const { former, asked, due } = bench()
   former.left(NONE)
   await settle()
   t.same(asked, [])
   former.left(new Set(['a', 'b']))
   await settle()
   t.same(asked, [['a', 'b']])
-  await former.before(new Set(['a']), NONE)
-  t.same(asked, [['a', 'b']], 'is done with')
+  t.same(due(['a']), [], 'is done with')
 })
 
-t.test('a new owner waits until what is open is ended, and for nothing else', async t => {
-  const { former, asked, before, release } = bench({ hold: true })
-  const fresh = before(['a'])
-  await settle()
-  t.same([fresh.done, asked], [true, []], 'nobody had it')
-  const taken = before(['a', 'b'], ['b'])
-  await settle()
-  t.same([taken.done, asked], [false, [['b']]])
-  release()
-  await settle()
-  t.ok(taken.done)
+t.test('of what is got, that is due which another had, or of which the end is under way', async t => {
+  const { former, asked, due, end, release } = bench({ hold: true })
+  t.same(due(['a']), [], 'nobody had it')
+  t.same(due(['a', 'b'], ['b']), ['b'])
   former.left(new Set(['c', 'd']))
   await settle()
-  const heir = before(['c'])
+  t.same(due(['c', 'e']), ['c'])
+  const heir = end('c')
   await settle()
-  t.same([heir.done, asked.length], [false, 2], 'its last connections are being ended')
+  t.same([heir.done, asked.length], [false, 1], 'one end at a time')
   release()
   await settle()
-  t.same([heir.done, asked], [true, [['b'], ['c', 'd']]], 'once is enough')
+  t.same([heir.done, asked], [false, [['c', 'd'], ['c']]], 'what came since is ended too')
+  release()
+  await settle()
+  t.ok(heir.done)
+  t.same(due(['c', 'd']), [])
 })
 
 t.test('what cannot be ended is tried again, but not once the address has a new owner', async t => {
@@ -71,7 +69,7 @@ t.test('what cannot be ended is tried again, but not once the address has a new 
   former.left(new Set(['a', 'b']))
   await settle()
   t.same([asked, failures.length], [[['a', 'b']], 1])
-  await former.before(new Set(['a']), NONE)
+  await former.end(new Set(['a']))
   t.same([asked.at(-1), failures.length], [['a'], 2], 'the new owner does not wait for ever')
   await clock.advance(300)
   t.same(asked.at(-1), ['b'])

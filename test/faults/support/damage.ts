@@ -14,7 +14,7 @@ export interface Damage {
   readonly title: string
   /** Whether packets pass until it is repaired. */
   readonly opens: boolean
-  /** The repair is due so soon after it, in ms. */
+  /** Then the repair is due so soon, in ms; what stays closed can wait. */
   readonly withinMs: number
   readonly damage: () => Promise<unknown>
 }
@@ -27,14 +27,14 @@ export async function damagedAndRepaired(t: Test, post: Post, good: KernelState,
   const { title, opens, withinMs } = fault
   await until('nothing is under way', async () => isDeepStrictEqual(await kernelState(post.node), good))
   let ms = Number.POSITIVE_INFINITY
-  for (let tries = 0; ms > withinMs && tries < TRIES; tries++) {
+  for (let tries = 0; ms > withinMs && tries < (opens ? TRIES : 1); tries++) {
     const played = await play(post, good, fault)
     ms = played.ms
     t.comment(`${title}: ${played.before} packets passed, repaired after ${ms.toFixed(0)} ms`)
     t.equal(played.after, 0, `${title}: nothing passes after the repair`)
     if (!opens) t.equal(played.before, 0, `${title}: nothing passes before the repair either`)
   }
-  t.ok(ms <= withinMs, `${title}: repaired within ${withinMs} ms`)
+  if (opens) t.ok(ms <= withinMs, `${title}: repaired within ${withinMs} ms`)
 }
 
 /** Packets that passed before and after the repair, and its milliseconds. */
