@@ -43,7 +43,8 @@ export async function chooseBackend(processes: Processes, setting: 'auto' | Back
 }
 
 /** Chains that kubelet and kube-proxy leave to tell which backend they use. */
-const HINTS = /^:(KUBE-IPTABLES-HINT|KUBE-KUBELET-CANARY|KUBE-PROXY-CANARY) /gm
+const HINT_CHAINS = ['KUBE-IPTABLES-HINT', 'KUBE-KUBELET-CANARY', 'KUBE-PROXY-CANARY']
+const HINT_TABLES = ['mangle', 'nat'] as const
 
 export interface BackendHint {
   readonly backend: Backend
@@ -51,17 +52,22 @@ export interface BackendHint {
   readonly chain: string
 }
 
-/** The hint chains found in either backend. Legacy is asked only for tables that it has loaded already. */
+/**
+ * The hint chains found in either backend. Legacy is asked only for tables that it has loaded already. Chains are asked
+ * for by name: iptables-nft-save takes in the rules of all tables, whichever it prints (150 ms at 16 000 rules).
+ */
 export async function readHints(processes: Processes): Promise<readonly BackendHint[]> {
   const legacyTables = await readLegacyTables(4)
   const hints: BackendHint[] = []
-  for (const backend of BACKENDS) {
-    for (const table of ['mangle', 'nat'] as const) {
+  for (const backend of BACKENDS)
+    for (const table of HINT_TABLES) {
       if (backend === 'legacy' && !legacyTables.includes(table)) continue
-      const save = await processes.run(toolName(backend, 4, 'save'), ['-t', table], { timeoutMs: 30_000 })
-      for (const [, chain = ''] of save.stdout.matchAll(HINTS)) hints.push({ backend, table, chain })
+      for (const chain of HINT_CHAINS) {
+        const args = ['-w', '-t', table, '-S', chain]
+        const { code, missing } = await processes.run(toolName(backend, 4, ''), args, { timeoutMs: 30_000 })
+        if (!missing && code === 0) hints.push({ backend, table, chain })
+      }
     }
-  }
   return hints
 }
 

@@ -1,4 +1,5 @@
 import { PodfenceError } from '../errors.ts'
+import { FAMILIES, type Family } from '../model/values.ts'
 import { type ConntrackEntry, parseEntry } from './conntrack.ts'
 import type { Child, Processes } from './process.ts'
 
@@ -29,11 +30,11 @@ export class ConntrackLister {
     this.#processes = processes
   }
 
-  /** Visits every entry of both families. One call at a time. Throws PREREQUISITE_MISSING, KERNEL_UNREADABLE. */
-  list(visit: (entry: ConntrackEntry) => void): Promise<void> {
+  /** Visits every entry of some families. One call at a time. Throws PREREQUISITE_MISSING, KERNEL_UNREADABLE. */
+  list(visit: (entry: ConntrackEntry) => void, families: readonly Family[] = FAMILIES): Promise<void> {
     // Without a family, conntrack-tools before 1.4.7 (and the manual of all) list IPv4 alone.
     const turn = this.#queue.then(async () => {
-      for (const family of ['ipv4', 'ipv6']) await this.#family(family, visit)
+      for (const family of families) await this.#family(`ipv${family}`, visit)
     })
     this.#queue = turn.catch(() => {})
     return turn

@@ -1,4 +1,4 @@
-import type { Family } from '../model/values.ts'
+import { FAMILIES, type Family } from '../model/values.ts'
 import { deleteEntries, type Flow } from './conntrack.ts'
 import { ConntrackLister } from './conntrack-lister.ts'
 import type { KernelCounters } from './counters.ts'
@@ -71,12 +71,12 @@ export class ConnectionCutter {
   }
 
   /**
-   * Judges every tracked connection and cuts the denied ones; opens tuples that are allowed again. One
+   * Judges every tracked connection of some families and cuts the denied ones; opens tuples that are allowed again. One
    * call at a time. Throws PREREQUISITE_MISSING or KERNEL_UNREADABLE when conntrack cannot be used; then the
    * tuples found so far stay closed.
    */
-  cutForbidden(judge: Judge): Promise<CutReport> {
-    const turn = this.#queue.then(() => this.#cut(judge))
+  cutForbidden(judge: Judge, families: readonly Family[] = FAMILIES): Promise<CutReport> {
+    const turn = this.#queue.then(() => this.#cut(judge, families))
     this.#queue = turn.catch(() => {})
     return turn
   }
@@ -101,13 +101,13 @@ export class ConnectionCutter {
     await this.#lister.list(({ flow: { family, source, destination } }) => {
       if (addresses.has(source)) add(deleteClient(family, source))
       if (addresses.has(destination)) add(deleteServer(family, destination))
-    })
+    }, familiesOf(addresses))
     const ended = await deleteEntries(processes, [...deletions.values()])
     counters.cutConnections += ended
     return ended
   }
 
-  async #cut(judge: Judge): Promise<CutReport> {
+  async #cut(judge: Judge, families: readonly Family[]): Promise<CutReport> {
     const started = this.#now()
     this.#closed ??= await this.#readClosed()
     const reopened = [...(await this.#reopen(this.#closed, judge))]
@@ -119,7 +119,7 @@ export class ConnectionCutter {
     try {
       for (let round = 1; round <= ROUNDS; round++) {
         const plan = new CutPlan()
-        await this.#scan(judge, plan)
+        await this.#scan(judge, families, plan)
         if (plan.empty) break
         unclosed = await this.#close(this.#closed, plan, tuples)
         // Policy may have changed since the scan, and `reopen` did not know of these yet.
@@ -130,7 +130,7 @@ export class ConnectionCutter {
           await Promise.race([first, new Promise(resolve => setTimeout(resolve, FIRST_MS))])
         }
         plan.reconsider(flow => judge(flow) === 'allow')
-        connections += await deleteEntries(processes, await this.#deletions(plan, judge))
+        connections += await deleteEntries(processes, await this.#deletions(plan, judge, families))
       }
     } finally {
       if (first !== null) await first.then(() => cutFirst?.(false)).catch(() => {})
@@ -139,7 +139,7 @@ export class ConnectionCutter {
     return { connections, tuples: [...tuples], unclosed, reopened, milliseconds: this.#now() - started }
   }
 
-  async #deletions(plan: CutPlan, judge: Judge): Promise<readonly Deletion[]> {
+  async #deletions(plan: CutPlan, judge: Judge, families: readonly Family[]): Promise<readonly Deletion[]> {
     if (!plan.isFlood) return plan.deletions()
     const wider = plan.widened()
     if (!wider.certain)
@@ -147,17 +147,17 @@ export class ConnectionCutter {
         const verdict = judge(flow)
         if (verdict === 'allow' || verdict === 'not ours') wider.spare(flow)
         return verdict
-      })
+      }, families)
     return wider.deletions()
   }
 
-  async #scan(judge: Judge, plan?: CutPlan): Promise<void> {
+  async #scan(judge: Judge, families: readonly Family[], plan?: CutPlan): Promise<void> {
     this.#options.counters.conntrackScans++
     const started = this.#now()
     await this.#lister.list(entry => {
       const verdict = judge(entry.flow)
       plan?.note(entry, verdict)
-    })
+    }, families)
     plan?.took(this.#now() - started)
   }
 
@@ -215,4 +215,9 @@ export class ConnectionCutter {
     }
     return closed
   }
+}
+
+/** The families of which there is an address among these canonical ones. */
+export function familiesOf(addresses: ReadonlySet<string>): readonly Family[] {
+  return FAMILIES.filter(family => [...addresses].some(address => address.includes(':') === (family === 6)))
 }

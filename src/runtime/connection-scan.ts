@@ -1,5 +1,6 @@
 import type { Flow } from '../kernel/conntrack.ts'
-import type { ConnectionCutter, CutReport } from '../kernel/cut.ts'
+import { type ConnectionCutter, type CutReport, familiesOf } from '../kernel/cut.ts'
+import { FAMILIES } from '../model/values.ts'
 import { type JudgeOptions, permits } from '../policy/verdict.ts'
 import type { PolicyView } from '../policy/view.ts'
 import type { Clock } from './clock.ts'
@@ -69,7 +70,8 @@ export class ConnectionScan {
     const [addresses, node] = [this.#addresses, nodeAddresses()]
     this.#addresses = new Set()
     try {
-      done(await cutter.cutForbidden(flow => this.#verdict(flow, addresses, node)))
+      const families = addresses === null ? FAMILIES : familiesOf(addresses)
+      done(await cutter.cutForbidden(flow => this.#verdict(flow, addresses, node), families))
     } catch (error) {
       if (addresses === null) this.#addresses = null
       else for (const address of addresses) this.#addresses?.add(address)

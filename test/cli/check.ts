@@ -58,8 +58,9 @@ t.test('backend: none, a missing tool, a mismatch', async t => {
   t.equal(none.backend, null)
   t.same(levels(none.findings), ['iptables red'])
   const half = await checkBackend(
-    programs(file => {
+    programs((file, args) => {
       if (file === 'iptables') return { stdout: 'iptables v1.8.9 (nf_tables)\n' }
+      if (args.includes('-S')) return { code: 1 }
       return file.startsWith('ip6tables') ? undefined : {}
     }),
     'auto',
@@ -71,15 +72,16 @@ t.test('backend: none, a missing tool, a mismatch', async t => {
     'ip6tables-nft-save red',
     'backend green',
   ])
-  const hints = programs(file => {
+  const hints = programs((file, args) => {
     if (file === 'iptables') return { stdout: 'iptables v1.8.9 (legacy)\n' }
-    return { stdout: file === 'iptables-nft-save' ? '*mangle\n:KUBE-IPTABLES-HINT - [0:0]\nCOMMIT\n' : '' }
+    return args.includes('-S') && args.at(-1) !== 'KUBE-IPTABLES-HINT' ? { code: 1 } : {}
   })
   const mismatch = await checkBackend(hints, 'auto')
   t.equal(mismatch.backend, 'legacy')
   t.match(mismatch.findings.at(-1), { level: 'yellow', what: 'backend', remedy: /Set backend to nft/ })
-  const former = programs(file => {
+  const former = programs((file, args) => {
     if (file === 'iptables') return { stdout: 'iptables v1.8.9 (legacy)\n' }
+    if (args.includes('-S')) return { code: 1 }
     const ours = '*filter\n:podf-FORWARD - [0:0]\n-A FORWARD -j podf-FORWARD\nCOMMIT\n'
     return { stdout: file === 'ip6tables-nft-save' ? ours : '' }
   })

@@ -150,9 +150,8 @@ t.test('which backend', async t => {
   t.equal(toolName('legacy', 4, ''), 'iptables-legacy')
 
   const hinted = answering({
-    'iptables-nft-save -t mangle':
-      '*mangle\n:KUBE-IPTABLES-HINT - [0:0]\n:KUBE-KUBELET-CANARY - [0:0]\nCOMMIT\n',
-    'iptables-nft-save -t nat': '*nat\n:KUBE-POSTROUTING - [0:0]\nCOMMIT\n',
+    'iptables-nft -w -t mangle -S KUBE-IPTABLES-HINT': '-N KUBE-IPTABLES-HINT\n',
+    'iptables-nft -w -t mangle -S KUBE-KUBELET-CANARY': '-N KUBE-KUBELET-CANARY\n',
   })
   const hints = await readHints(hinted)
   t.same(

@@ -1,6 +1,7 @@
 import t from 'tap'
 import type { Flow } from '../../src/kernel/conntrack.ts'
 import type { CutReport, Judge } from '../../src/kernel/cut.ts'
+import type { Family } from '../../src/model/values.ts'
 import type { LocalEndpoint } from '../../src/policy/outcome.ts'
 import type { PolicyView } from '../../src/policy/view.ts'
 import { ConnectionScan } from '../../src/runtime/connection-scan.ts'
@@ -32,14 +33,16 @@ function bench(fail = 0) {
     egress: { tiers: [], profiles: [] },
   }
   const judges: Judge[] = []
+  const families: (readonly Family[] | undefined)[] = []
   const reopened: Judge[] = []
   const failures: unknown[] = []
   const clock = new FakeClock()
   let failing = fail
   const scan = new ConnectionScan({
     cutter: {
-      async cutForbidden(judge) {
+      async cutForbidden(judge, among) {
         judges.push(judge)
+        families.push(among)
         if (failing-- > 0) throw new Error('no conntrack')
         return REPORT
       },
@@ -55,7 +58,7 @@ function bench(fail = 0) {
     done: () => {},
     failed: error => failures.push(error),
   })
-  return { scan, judges, reopened, failures, clock }
+  return { scan, judges, families, reopened, failures, clock }
 }
 
 t.test('nothing to look at, nothing done', async t => {
@@ -79,6 +82,17 @@ t.test('whom a look concerns', async t => {
   scan.look(null)
   await clock.advance(300)
   t.equal(judges[2]!(flow('10.0.0.2', '10.0.0.1')), 'deny', 'all of them')
+})
+
+t.test('only families are listed of which an address is looked at', async t => {
+  const { scan, families, clock } = bench()
+  for (const addresses of [['10.0.0.1'], ['fd00::1'], ['10.0.0.1', 'fd00::1']]) {
+    scan.look(new Set(addresses))
+    await clock.advance(300)
+  }
+  scan.look(null)
+  await clock.advance(300)
+  t.same(families, [[4], [6], [4, 6], [4, 6]])
 })
 
 t.test('looks that come together are one scan after a rest, and reopening does not wait', async t => {
