@@ -82,6 +82,10 @@ export class Renderer {
 
   /** Closes just these addresses to everybody, established connections among it, while those are being ended. */
   hold(held: ReadonlySet<string>): KernelDelta {
+    const { held: before } = this.#foremost
+    // Asked for with every change, and nearly always of nobody.
+    if (held.size === before.size && [...held].every(address => before.has(address)))
+      return { sets: [], chains: [] }
     return this.#meetFirst({ ...this.#foremost, held: new Set(held) })
   }
 

@@ -261,15 +261,20 @@ export class Enforcement {
   /** Who owns which address, as the kernel's chains have it. */
   #heldOwners(): ReadonlyMap<string, string> {
     const { driver } = this.#options
-    return new Map(FAMILIES.flatMap(family => [...addressOwners(driver.heldChains(family, 'filter'))]))
+    return ownersBy(family => driver.heldChains(family, 'filter'))
   }
 }
 
 /** Who will own which address when these chains are in the kernel. */
 function ownersIn({ chains }: KernelDelta): ReadonlyMap<string, string> {
-  const byFamily = FAMILIES.map(family => {
+  return ownersBy(family => {
     const own = chains.filter(chain => chain.family === family && chain.table === 'filter')
-    return addressOwners(new Map(own.map(({ name, rules }) => [name, rules ?? []])))
+    return new Map(own.map(({ name, rules }) => [name, rules ?? []]))
   })
-  return new Map(byFamily.flatMap(owners => [...owners]))
+}
+
+function ownersBy(
+  chainsOf: (family: Family) => ReadonlyMap<string, readonly string[]>,
+): ReadonlyMap<string, string> {
+  return new Map(FAMILIES.flatMap(family => [...addressOwners(chainsOf(family))]))
 }

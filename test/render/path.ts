@@ -308,6 +308,9 @@ t.test('an address that is held carries nothing, established or new, and all oth
       [`${ctstate}: to it from outside`, 'out', 'a', false, { ctstate }],
     ])
     check(t, kernel, [...lines, ['another', 'b', 'd', true, { ctstate: 'ESTABLISHED' }]])
+    t.same(renderer.hold(new Set(['fd00::1', '10.0.0.1'])).chains, [], 'once')
+    t.not(renderer.hold(new Set()).chains.length, 0)
+    t.same(renderer.hold(new Set()).chains, [])
   }
 })
 
