@@ -16,6 +16,7 @@ import {
 const SECOND = 1000
 const HOUR = 3600 * SECOND
 const path = text('absolute path', /^\/[^\p{Cc}]*$/u)
+const apiRoot = text('URL', /^https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/)
 const interfaceName = text('interface name', /^[A-Za-z0-9_.-]{1,15}$/)
 /** One character is left for the `+` that iptables wants behind it. */
 const interfacePrefix = text('interface name prefix', /^[A-Za-z0-9_.-]{1,14}$/)
@@ -33,7 +34,7 @@ export const SETTINGS = {
     default: host => host.hostname,
     doc: "This node's name in the store.",
   }),
-  source: setting(choice('etcd', 'files'), {
+  source: setting(choice('etcd', 'kubernetes', 'files'), {
     default: 'etcd',
     doc: 'Where policy comes from.',
   }),
@@ -58,6 +59,39 @@ export const SETTINGS = {
     secret: true,
   }),
   etcdPasswordFile: setting(optional(path), { default: null, doc: "File with the etcd user's password." }),
+  kubeconfig: setting(optional(path), {
+    default: null,
+    doc: "File that says how to reach the Kubernetes API; without it and `k8sApiRoot`, the pod's own service account.",
+  }),
+  k8sApiRoot: setting(optional(apiRoot), {
+    default: null,
+    doc: 'Location of the Kubernetes API, such as `https://10.100.0.1:443/api/v1/`; the path is left out.',
+  }),
+  k8sAuthToken: setting(optional(text('token')), {
+    default: null,
+    doc: 'Bearer token for the Kubernetes API; better a file.',
+    secret: true,
+  }),
+  k8sAuthTokenFile: setting(optional(path), {
+    default: null,
+    doc: 'File with the bearer token; read again when it changes.',
+  }),
+  k8sCa: setting(optional(path), {
+    default: null,
+    doc: "File with the CA that signed the API servers' certificates.",
+  }),
+  annotationPolicy: setting(onOff, {
+    default: false,
+    doc: 'Whether annotations of pods are policy, and pods without one keep to the default policy.',
+  }),
+  defaultPolicy: setting(choice('isolate', 'allow'), {
+    default: 'isolate',
+    doc: 'What a pod without an annotation accepts under annotation policy: its own namespace, or everything.',
+  }),
+  annotationCombine: setting(choice('narrow', 'add'), {
+    default: 'narrow',
+    doc: 'Where a NetworkPolicy isolates an annotated pod: both must allow, or either.',
+  }),
   sourceGrace: setting(duration(0, 24 * HOUR), {
     default: 60 * SECOND,
     doc: 'How long the store may be away before the agent calls itself unready.',
