@@ -3,6 +3,9 @@ import { listMember } from '../json.ts'
 import { Refusal, show } from '../refusal.ts'
 import { field, structOf } from './go-json.ts'
 
+/** Past so many networks one block would burden every node; such a block is refused. */
+const MOST_NETWORKS = 4096
+
 /** As the API server reads these fields: a prefix length is a must, leading zeros are left out, host bits are masked. */
 function decodeNet(value: unknown, place: string): Cidr {
   const text = typeof value === 'string' && value.includes('/') ? value : ''
@@ -33,6 +36,12 @@ export function decodeIpBlock(json: unknown, place: string): readonly string[] {
         'Name a smaller network inside of the block.',
       )
     networks = networks.flatMap(network => subtractCidr(network, except))
+    if (networks.length > MOST_NETWORKS)
+      throw new Refusal(
+        `${place}.except[${at}]`,
+        `the block falls into more than ${MOST_NETWORKS} networks`,
+        'Name fewer excepts, or wider ones.',
+      )
   })
   return networks.map(formatCidr)
 }

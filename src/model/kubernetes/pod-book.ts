@@ -3,14 +3,18 @@ import { attempt, Refusal } from '../refusal.ts'
 import type { NamedPort, NamedPorts, PortReference } from './named-ports.ts'
 import { isNamespaceName, isSubdomain } from './object-name.ts'
 import { objectValue } from './object-value.ts'
-import type { TranslationOptions } from './options.ts'
 import { decodePod, nodeOfPod } from './pod.ts'
-import { attachedText, endpointKey, endpointText, type PodAttachment } from './pod-endpoint.ts'
+import { attachedText, endpointKey, endpointText } from './pod-endpoint.ts'
 import { podProblem } from './pod-problem.ts'
-import { type PodProfile, podProfile } from './pod-profile.ts'
-import { type KubernetesProblem, LAST_GOOD_STANDS, problemOf } from './problem.ts'
+import { type PodPolicyOptions, type PodProfile, podProfile } from './pod-profile.ts'
+import { type KubernetesProblem, LAST_GOOD_STANDS, type PodAttachment, problemOf } from './problem.ts'
 import type { ProfileBook } from './profile-book.ts'
 import type { V1Draft } from './v1-draft.ts'
+
+export interface PodBookOptions extends PodPolicyOptions {
+  /** The node whose pods are attached; absent: an attachment holds wherever its pod is. */
+  readonly node?: string
+}
 
 /** What is kept of a pod that has an endpoint. */
 interface PodRecord {
@@ -29,7 +33,7 @@ const NO_PORTS: readonly NamedPort[] = []
 
 /** Keeps the endpoints of all pods in the tree, holds their profiles and counts their named ports. */
 export class PodBook {
-  readonly #options: TranslationOptions
+  readonly #options: PodBookOptions
   readonly #draft: V1Draft
   readonly #profiles: ProfileBook
   readonly #ports: NamedPorts
@@ -39,7 +43,7 @@ export class PodBook {
 
   /** `portsChanged` hears which named ports have other numbers than before. */
   constructor(
-    options: TranslationOptions,
+    options: PodBookOptions,
     parts: { readonly draft: V1Draft; readonly profiles: ProfileBook; readonly ports: NamedPorts },
     portsChanged: (references: readonly PortReference[]) => void,
   ) {

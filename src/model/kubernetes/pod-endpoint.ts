@@ -1,16 +1,7 @@
 import { printKey } from '../key.ts'
 import type { Pod } from './pod.ts'
+import type { PodAttachment } from './problem.ts'
 import { ANNOTATION_LABEL, NAMESPACE_LABEL, podLabel, portLabel } from './reserved-label.ts'
-
-/** What the CNI plugin said of a pod's network. */
-export interface PodAttachment {
-  /** Host-side interface. */
-  readonly interface: string
-  readonly mac: string | null
-  readonly addresses: readonly string[]
-  /** Which sandbox of the pod it belongs to. */
-  readonly sandbox: string
-}
 
 /** The key of a pod's endpoint. */
 export function endpointKey(node: string, namespace: string, name: string): string {

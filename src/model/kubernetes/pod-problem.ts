@@ -1,7 +1,6 @@
 import type { Note } from '../annotation-side.ts'
-import type { TranslationOptions } from './options.ts'
 import type { Pod } from './pod.ts'
-import { SYSTEM_NAMESPACE } from './pod-profile.ts'
+import { type PodPolicyOptions, SYSTEM_NAMESPACE } from './pod-profile.ts'
 import type { KubernetesProblem } from './problem.ts'
 import { podLabel, RESERVED_PREFIX } from './reserved-label.ts'
 
@@ -9,7 +8,7 @@ import { podLabel, RESERVED_PREFIX } from './reserved-label.ts'
 export function podProblem(
   key: string,
   pod: Pod,
-  options: TranslationOptions,
+  options: PodPolicyOptions,
   error: Note | null,
 ): KubernetesProblem | null {
   if (error !== null)

@@ -2,9 +2,17 @@ import { createHash } from 'node:crypto'
 import type { Note } from '../annotation-side.ts'
 import { labelTag, namespaceTag, podTag } from '../tag.ts'
 import { annotationRules } from './annotation-rules.ts'
-import type { TranslationOptions } from './options.ts'
 import type { Pod } from './pod.ts'
 import { inNamespace } from './reserved-label.ts'
+
+export interface PodPolicyOptions {
+  /** Whether annotations of pods are policy. */
+  readonly annotationPolicy: boolean
+  /** What a pod without an annotation accepts under annotation policy: its own namespace, or everything. */
+  readonly defaultPolicy: 'isolate' | 'allow'
+  /** One profile for all pods that it suits, or one for each pod with the tags of the documents. */
+  readonly profiles: 'shared' | 'per-pod'
+}
 
 /** Where annotations do not count and, unless NetworkPolicy says otherwise, everything comes in. */
 export const SYSTEM_NAMESPACE = 'kube-system'
@@ -26,19 +34,19 @@ function rulesText(inbound: readonly object[]): string {
 }
 
 /** What pods without an annotation accept where no NetworkPolicy isolates them. */
-function defaultRules(namespace: string, options: TranslationOptions): readonly object[] {
+function defaultRules(namespace: string, options: PodPolicyOptions): readonly object[] {
   const open =
     !options.annotationPolicy || options.defaultPolicy === 'allow' || namespace === SYSTEM_NAMESPACE
   return open ? ALLOW_ALL : [{ action: 'allow', src_selector: inNamespace(namespace) }]
 }
 
 /** The profile that the pods of a namespace share, as far as they have no annotation. */
-export function defaultProfile(namespace: string, options: TranslationOptions): PodProfile {
+export function defaultProfile(namespace: string, options: PodPolicyOptions): PodProfile {
   return { id: namespace, namespace, rules: rulesText(defaultRules(namespace, options)), tags: null }
 }
 
 /** Whether the annotation of a pod is policy. */
-export function annotationCounts(pod: Pod, options: TranslationOptions): boolean {
+export function annotationCounts(pod: Pod, options: PodPolicyOptions): boolean {
   return options.annotationPolicy && pod.annotation !== null && pod.namespace !== SYSTEM_NAMESPACE
 }
 
@@ -50,7 +58,7 @@ function tagsOf({ namespace, name, labels }: Pod): string[] {
 /** A pod's profile, and what is wrong with its annotation where that counts. */
 export function podProfile(
   pod: Pod,
-  options: TranslationOptions,
+  options: PodPolicyOptions,
 ): {
   readonly profile: PodProfile
   readonly annotation: 'valid' | 'refused' | null

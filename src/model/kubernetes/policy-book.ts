@@ -3,8 +3,7 @@ import type { NamedPorts, PortReference } from './named-ports.ts'
 import { closedPolicy, decodeNetworkPolicy, type NetworkPolicy } from './network-policy.ts'
 import { isNamespaceName, isSubdomain } from './object-name.ts'
 import { objectValue } from './object-value.ts'
-import type { TranslationOptions } from './options.ts'
-import { PolicyObjects } from './policy-objects.ts'
+import { type CombineOptions, PolicyObjects } from './policy-objects.ts'
 import { type KubernetesProblem, LAST_GOOD_STANDS, problemOf } from './problem.ts'
 import type { V1Draft } from './v1-draft.ts'
 
@@ -20,7 +19,7 @@ interface PolicyRecord {
 
 /** Keeps the v1 policies of all NetworkPolicies in the tree. */
 export class PolicyBook {
-  readonly #options: TranslationOptions
+  readonly #options: CombineOptions
   readonly #draft: V1Draft
   readonly #ports: NamedPorts
   readonly #records = new Map<string, PolicyRecord>()
@@ -28,7 +27,7 @@ export class PolicyBook {
   /** The policies that name a port whose numbers have changed. */
   readonly #stale = new Set<string>()
 
-  constructor(options: TranslationOptions, draft: V1Draft, ports: NamedPorts) {
+  constructor(options: CombineOptions, draft: V1Draft, ports: NamedPorts) {
     this.#options = options
     this.#draft = draft
     this.#ports = ports

@@ -3,7 +3,6 @@ import { printKey } from '../key.ts'
 import type { PortReference } from './named-ports.ts'
 import type { NetworkPolicy, PolicyDirection } from './network-policy.ts'
 import { isSubdomain } from './object-name.ts'
-import type { TranslationOptions } from './options.ts'
 import { PolicyRules } from './policy-rules.ts'
 import { ANNOTATION_LABEL } from './reserved-label.ts'
 
@@ -32,8 +31,14 @@ function policyText(selector: string, order: number, inbound: unknown[], outboun
   return JSON.stringify({ selector, order, inbound_rules: inbound, outbound_rules: outbound })
 }
 
+export interface CombineOptions {
+  readonly annotationPolicy: boolean
+  /** Where a NetworkPolicy isolates an annotated pod: both must allow, or either. */
+  readonly annotationCombine: 'narrow' | 'add'
+}
+
 /** What stands in the tree whatever objects there are. */
-export function tierObjects(options: TranslationOptions): Map<string, string> {
+export function tierObjects(options: CombineOptions): Map<string, string> {
   const objects = new Map<string, string>()
   for (const direction of ['ingress', 'egress'] as const)
     objects.set(
@@ -57,10 +62,10 @@ export function tierObjects(options: TranslationOptions): Map<string, string> {
 export class PolicyObjects {
   readonly #policy: NetworkPolicy
   readonly #id: string
-  readonly #options: TranslationOptions
+  readonly #options: CombineOptions
   readonly #rules: Partial<Record<PolicyDirection, PolicyRules>> = {}
 
-  constructor(policy: NetworkPolicy, name: string, options: TranslationOptions) {
+  constructor(policy: NetworkPolicy, name: string, options: CombineOptions) {
     this.#policy = policy
     this.#id = policyId(policy.namespace, name)
     this.#options = options

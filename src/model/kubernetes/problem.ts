@@ -16,3 +16,13 @@ export function problemOf(key: string, { reason, remedy }: Refusal, effect: stri
 }
 
 export const LAST_GOOD_STANDS = 'What was last good of it stands.'
+
+/** What the CNI plugin said of a pod's network. */
+export interface PodAttachment {
+  /** Host-side interface. */
+  readonly interface: string
+  readonly mac: string | null
+  readonly addresses: readonly string[]
+  /** Which sandbox of the pod it belongs to. */
+  readonly sandbox: string
+}

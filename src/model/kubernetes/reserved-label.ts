@@ -9,7 +9,7 @@ export const ANNOTATION_LABEL = `${RESERVED_PREFIX}annotation`
 
 /** The label under which an endpoint carries a label of its pod. */
 export function podLabel(key: string): string {
-  return key.startsWith(RESERVED_PREFIX) ? `${RESERVED_PREFIX}pod/${key.slice(RESERVED_PREFIX.length)}` : key
+  return key.startsWith(RESERVED_PREFIX) ? `${RESERVED_PREFIX}pod/${key}` : key
 }
 
 /** The label that endpoints inherit for a label of their namespace. */

@@ -5,15 +5,15 @@ import { NamedPorts } from './named-ports.ts'
 import { namespaceLabelsText } from './namespace.ts'
 import { isNamespaceName } from './object-name.ts'
 import { objectValue } from './object-value.ts'
-import type { TranslationOptions } from './options.ts'
-import { PodBook } from './pod-book.ts'
-import type { PodAttachment } from './pod-endpoint.ts'
+import { PodBook, type PodBookOptions } from './pod-book.ts'
 import { defaultProfile } from './pod-profile.ts'
 import { PolicyBook } from './policy-book.ts'
-import { tierObjects } from './policy-objects.ts'
-import { type KubernetesProblem, LAST_GOOD_STANDS, problemOf } from './problem.ts'
+import { type CombineOptions, tierObjects } from './policy-objects.ts'
+import { type KubernetesProblem, LAST_GOOD_STANDS, type PodAttachment, problemOf } from './problem.ts'
 import { ProfileBook } from './profile-book.ts'
 import { V1Draft } from './v1-draft.ts'
+
+export type TranslationOptions = PodBookOptions & CombineOptions
 
 /**
  * Kubernetes objects to the v1 tree, one change at a time. What it says depends on the present objects only, never
