@@ -1,4 +1,4 @@
-import { asObject, type JsonObject, listMember } from '../json.ts'
+import { type JsonObject, listMember } from '../json.ts'
 import { Refusal } from '../refusal.ts'
 import { field, structOf } from './go-json.ts'
 import type { NamedPort } from './named-ports.ts'
@@ -29,7 +29,7 @@ export function decodeNamedPorts(spec: JsonObject): readonly NamedPort[] {
   const ports = new Map<string, NamedPort>()
   for (const list of ['containers', 'initContainers'])
     listMember(spec, list, `spec.${list}`).forEach((json, at) => {
-      const container = asObject(json, `spec.${list}[${at}]`)
+      const container = structOf(json, `spec.${list}[${at}]`)
       if (list === 'containers' || field(container, 'restartPolicy') === 'Always')
         collect(container, `spec.${list}[${at}]`, ports)
     })

@@ -24,8 +24,8 @@ interface PodRecord {
   /** The endpoint's value without what its attachment says. */
   readonly text: string
   readonly namespace: string
-  /** null: the pod cannot be read, and its endpoint is refused. */
-  readonly profile: PodProfile | null
+  /** The id of its profile; null: the pod cannot be read, and its endpoint is refused. */
+  readonly profile: string | null
   readonly ports: readonly NamedPort[]
 }
 
@@ -74,14 +74,15 @@ export class PodBook {
         return null
       }
       const { profile, annotation, error } = podProfile(pod, this.#options)
-      this.#put(key, {
+      const record = {
         node: pod.node,
         endpoint: endpointKey(pod.node, namespace, name),
         text: endpointText(pod, profile.id, annotation),
         namespace,
-        profile,
+        profile: profile.id,
         ports: pod.ports,
-      })
+      }
+      this.#put(key, record, profile)
       return podProblem(key, pod, this.#options, error)
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
@@ -91,7 +92,7 @@ export class PodBook {
 
   /** The pod is gone, or has no endpoint. */
   delete(key: string): void {
-    this.#put(key, null)
+    this.#put(key, null, null)
   }
 
   /** What the CNI plugin said of the pod; null: it is detached. */
@@ -111,24 +112,26 @@ export class PodBook {
       this.delete(key)
       return problemOf(key, refusal, 'The pod is not known, and gets no traffic.')
     }
-    this.#put(key, {
+    const record = {
       node,
       endpoint: endpointKey(node, namespace, name),
       text: refused(refusal.reason),
       namespace,
       profile: null,
       ports: NO_PORTS,
-    })
+    }
+    this.#put(key, record, null)
     return problemOf(key, refusal, 'The pod gets no traffic.')
   }
 
-  #put(key: string, record: PodRecord | null): void {
+  #put(key: string, record: PodRecord | null, profile: PodProfile | null): void {
     const before = this.#records.get(key)
     if (record === null) this.#records.delete(key)
     else this.#records.set(key, record)
     // First what comes, then what goes: what both have never leaves.
-    if (record?.profile) this.#profiles.hold(record.profile)
-    if (before?.profile) this.#profiles.release(before.profile)
+    if (profile !== null) this.#profiles.hold(profile)
+    if (before !== undefined && before.profile !== null)
+      this.#profiles.release(before.namespace, before.profile)
     this.#countPorts(before, record)
     if (before !== undefined && before.endpoint !== record?.endpoint) this.#draft.set(before.endpoint, null)
     if (record !== null) this.#write(key, record)

@@ -40,8 +40,8 @@ export function attachedText(endpoint: string, attachment: PodAttachment): strin
     state,
     name,
     ...(mac === null ? {} : { mac }),
-    ipv4_nets: addresses.filter(address => !address.includes(':')),
-    ipv6_nets: addresses.filter(address => address.includes(':')),
+    ipv4_nets: addresses.filter(address => !address.includes(':')).map(address => `${address}/32`),
+    ipv6_nets: addresses.filter(address => address.includes(':')).map(address => `${address}/128`),
     profile_ids,
     labels,
   })

@@ -32,14 +32,17 @@ export class ProfileBook {
   /** Takes one hold of a profile, and writes it. */
   hold(profile: PodProfile): void {
     const namespace = this.#namespace(profile.namespace)
-    namespace.holders.set(profile.id, (namespace.holders.get(profile.id) ?? 0) + 1)
+    const holders = namespace.holders.get(profile.id) ?? 0
+    namespace.holders.set(profile.id, holders + 1)
+    // What has no tags is shared, and who shares it has an equal one.
+    if (holders > 0 && profile.tags === null) return
     this.#draft.set(printKey({ kind: 'profile-rules', profile: profile.id }), profile.rules)
     this.#draft.set(printKey({ kind: 'profile-tags', profile: profile.id }), profile.tags)
     this.#writeLabels(profile.namespace, profile.id)
   }
 
   /** Gives one hold of a profile back; the last one removes it. */
-  release({ namespace: name, id }: PodProfile): void {
+  release(name: string, id: string): void {
     const { holders } = this.#namespaces.get(name)!
     const rest = holders.get(id)! - 1
     if (rest > 0) {

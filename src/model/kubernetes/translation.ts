@@ -119,9 +119,10 @@ export class KubernetesTranslation {
   }
 
   #deleteNamespace(key: string, name: string): null {
-    if (!this.#namespaces.delete(key)) return null
     this.#touched.add(name)
-    if (this.#options.profiles === 'shared') this.#profiles.release(defaultProfile(name, this.#options))
+    if (!this.#namespaces.delete(key)) return null
+    if (this.#options.profiles === 'shared')
+      this.#profiles.release(name, defaultProfile(name, this.#options).id)
     this.#profiles.setLabels(name, null)
     return null
   }
