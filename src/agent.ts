@@ -21,6 +21,7 @@ import { createLog, logOptions, standardOutput } from './runtime/log.ts'
 import { createMetrics } from './runtime/metrics.ts'
 import { nodeAddresses } from './runtime/node-addresses.ts'
 import { createNotifier } from './runtime/notify.ts'
+import { ObjectProblems } from './runtime/object-problems.ts'
 import { OtherBackend } from './runtime/other-backend.ts'
 import { readHostTraits, renderOptions } from './runtime/render-options.ts'
 import { resolveSettings, type SettingSources } from './runtime/settings.ts'
@@ -38,9 +39,10 @@ const BEAT_MS = 10_000
 /**
  * The agent, put together. The one place that knows all parts:
  *
- *     etcd ──┐ EtcdSource     AgentLife                Enforcement
- *            ├────> events ─> ready gate ─> ModelTree ─> PolicyEngine ─> Renderer ─> KernelDriver ─> iptables-restore
- *     files ─┘ FilesSource    pace, settings                 │                           │    └────> ipset
+ *     etcd ────── EtcdSource ──┐         AgentLife                Enforcement
+ *     Kubernetes ─ Kubernetes- ┼─ events ─> ready gate ─> ModelTree ─> PolicyEngine ─> Renderer ─> KernelDriver ─> iptables-restore
+ *       Source, translated     │         pace, settings                 │                           │    └────> ipset
+ *     files ───── FilesSource ─┘                                        │                           │
  *                       FormerConnections <─ handover ─┴── enforced ─> ConnectionScan ─> conntrack, cut sets
  *     KernelMonitor: foreign commits ─> KernelDriver         AgentDoors: socket, health, metrics, status.json
  *
@@ -139,10 +141,17 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
     : null
   closers.add('connection scan', () => scan?.stop())
 
-  const source = await openSource(settings, problems => {
-    notes.warnings.delete('files')
-    if (problems.length > 0) notes.warnings.set('files', problems.join('; '))
-    for (const problem of problems) log.warn({ component: 'source' }, problem)
+  const objectProblems = new ObjectProblems(log, metrics)
+  const source = await openSource(settings, {
+    files(problems) {
+      notes.warnings.delete('files')
+      if (problems.length > 0) notes.warnings.set('files', problems.join('; '))
+      for (const problem of problems) log.warn({ component: 'source' }, problem)
+    },
+    kubernetes(problems) {
+      notes.objectProblems = problems
+      objectProblems.tell(problems.values())
+    },
   })
   closers.add('source', () => source.close())
   const statusKeys = new StatusKeys(source.statusStore, settings, () => live.now, log)

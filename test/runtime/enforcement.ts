@@ -109,7 +109,7 @@ function agent(sources = SOURCES, elsewhere: readonly Family[] = []) {
   const notes = newNotes('node1', 'test')
   const life = new AgentLife({
     live,
-    source: { watch, statusStore: null, gated: false, close: () => {} },
+    source: { watch, statusStore: null, gated: false, attachments: null, close: () => {} },
     traits,
     enforcement,
     driver: kernel.driver,
