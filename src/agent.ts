@@ -24,6 +24,7 @@ import { createNotifier } from './runtime/notify.ts'
 import { ObjectProblems } from './runtime/object-problems.ts'
 import { OtherBackend } from './runtime/other-backend.ts'
 import { readHostTraits, renderOptions } from './runtime/render-options.ts'
+import { readRoutes, strayAddresses } from './runtime/route-devices.ts'
 import { resolveSettings, type SettingSources } from './runtime/settings.ts'
 import { Closers, onShutdown } from './runtime/shutdown.ts'
 import { openSource } from './runtime/source-choice.ts'
@@ -249,6 +250,16 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
   if (live.now.cleanupOnExit) await cleanUp(systemProcesses(), { dryRun: false })
   return 0
 
+  /** Pods whose interface nobody has named may hang where no rule of ours sees them. */
+  async function lookForStrays(): Promise<void> {
+    const { interfacePrefixes, bridges } = live.now
+    const isGate = (device: string) =>
+      bridges.includes(device) || interfacePrefixes.some(prefix => device.startsWith(prefix))
+    const strays = strayAddresses(engine.endpoints(), await readRoutes(), isGate)
+    notes.warnings.delete('routes')
+    if (strays.length > 0) notes.warnings.set('routes', strays.join('; '))
+  }
+
   /** Looks after what stands still; systemd hears of us while nothing does. */
   function beat(every: number): void {
     const timer = setInterval(() => {
@@ -258,6 +269,7 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
         void readHostTraits().then(now => {
           life.traits = now
         })
+      if (source.attachments !== null) void lookForStrays()
       if (stuck === null) void notifier.watchdog()
     }, every)
     closers.add('watchdog', () => clearInterval(timer))
