@@ -1,6 +1,7 @@
 import type { Source } from '../source/event.ts'
 import type { FileContent } from '../source/file-set.ts'
 import type { Store } from '../source/store.ts'
+import type { Attachments } from './cni/attachment.ts'
 import { etcdOptions } from './etcd-options.ts'
 import type { Settings } from './setting-table.ts'
 
@@ -14,6 +15,8 @@ export interface ChosenSource {
   readonly statusStore: Store | null
   /** Whether only the Ready key makes a snapshot count. */
   readonly gated: boolean
+  /** Who is to know what the CNI plugin says of pods; null where that is in the store. */
+  readonly attachments: Attachments | null
   close(): void
 }
 
@@ -29,7 +32,7 @@ export async function openSource(
     ])
     const read: (text: string, file: string) => FileContent = readObjectFile
     const watch = new FilesSource({ directory: settings.filesDirectory!, read, onProblems: fileProblems })
-    return { watch, statusStore: null, gated: false, close: () => {} }
+    return { watch, statusStore: null, gated: false, attachments: null, close: () => {} }
   }
   const [{ openEtcd }, { EtcdSource }] = await Promise.all([
     import('../source/etcd-client.ts'),
@@ -41,5 +44,5 @@ export async function openSource(
   const close = () => {
     for (const opened of stores) opened.close()
   }
-  return { watch: new EtcdSource(store), statusStore, gated: true, close }
+  return { watch: new EtcdSource(store), statusStore, gated: true, attachments: null, close }
 }
