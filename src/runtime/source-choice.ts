@@ -2,6 +2,7 @@ import type { KubernetesProblem } from '../model/kubernetes/problem.ts'
 import type { Source } from '../source/event.ts'
 import type { FileContent } from '../source/file-set.ts'
 import type { Store } from '../source/store.ts'
+import type { Attachments } from './cni/attachment.ts'
 import { etcdOptions } from './etcd-options.ts'
 import type { Settings } from './setting-table.ts'
 import { TranslatedSource } from './translated-source.ts'
@@ -16,8 +17,8 @@ export interface ChosenSource {
   readonly statusStore: Store | null
   /** Whether only the Ready key makes a snapshot count. */
   readonly gated: boolean
-  /** Where the container runtime's word of this node's pods goes; null: the store itself has it. */
-  readonly attachments: TranslatedSource | null
+  /** Who is to know what the CNI plugin says of pods; null where that is in the store. */
+  readonly attachments: Attachments | null
   close(): void
 }
 
