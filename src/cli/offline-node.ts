@@ -7,6 +7,7 @@ import type { LocalEndpoint, Packet, SetId, Step } from '../policy/outcome.ts'
 import { judge } from '../policy/verdict.ts'
 import type { RenderOptions } from '../render/options.ts'
 import { Renderer } from '../render/renderer.ts'
+import { ALLOW_CHAIN } from '../render/rule-list.ts'
 
 /** Who is asked: policy as it was computed, or the rules as the kernel's tools get them. */
 export type EngineName = 'policy' | 'rules'
@@ -99,7 +100,8 @@ export class OfflineNode {
       translated: source === destination,
     })
     const told = trail.filter(({ chain }) => chain.startsWith('podf-'))
-    return { passes: verdict === 'ACCEPT', by: deciding(told), trail: told.map(step) }
+    const passes = verdict === 'ACCEPT'
+    return { passes, by: deciding(told, passes), trail: told.map(step) }
   }
 
   #deviceOf(address: string): string {
@@ -139,8 +141,10 @@ function digits(id: string): string {
   return sum.toString(36)
 }
 
-function deciding(trail: readonly TrailStep[]): string {
-  const last = trail.findLast(({ effect }) => !effect.startsWith('end of')) ?? trail.at(-1)
+/** The last rule that let it through for a workload, or the one that dropped it. */
+function deciding(trail: readonly TrailStep[], passes: boolean): string {
+  const allowed = passes ? trail.findLast(({ effect }) => effect === `goto ${ALLOW_CHAIN}`) : undefined
+  const last = allowed ?? trail.at(-1)
   return last === undefined ? 'no rule' : `${last.chain} ${last.rule}`.trim()
 }
 
