@@ -1,5 +1,5 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { AttachmentRecord } from './attachment.ts'
 import { recordOf } from './request.ts'
 
@@ -19,7 +19,7 @@ export class AttachmentFiles {
 
   /** All that can be read, and what is wrong with the others, which are removed. Throws what the file system throws. */
   load(): { readonly records: readonly AttachmentRecord[]; readonly problems: readonly string[] } {
-    mkdirSync(this.#directory, { recursive: true, mode: 0o700 })
+    this.#make()
     const records: AttachmentRecord[] = []
     const problems: string[] = []
     for (const name of readdirSync(this.#directory)) {
@@ -41,13 +41,18 @@ export class AttachmentFiles {
   write(record: AttachmentRecord): void {
     const target = this.#file(record.sandbox)
     const draft = `${target}.draft`
-    mkdirSync(this.#directory, { recursive: true, mode: 0o700 })
+    this.#make()
     writeFileSync(draft, `${JSON.stringify(record)}\n`, { mode: 0o600 })
     renameSync(draft, target)
   }
 
   remove(sandbox: string): void {
     rmSync(this.#file(sandbox), { force: true })
+  }
+
+  #make(): void {
+    mkdirSync(dirname(this.#directory), { recursive: true, mode: 0o755 })
+    mkdirSync(this.#directory, { recursive: true, mode: 0o700 })
   }
 
   #file(sandbox: string): string {
