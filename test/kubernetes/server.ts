@@ -6,6 +6,8 @@ import { Refusal } from './support/kube-client.ts'
 import type { KubeObject } from './support/object-path.ts'
 import { namespaceObject, podObject, podStatus, policyObject } from './support/objects.ts'
 
+const VALIDATION = new URL('../cases/netpol-validation.json', import.meta.url)
+
 /** That the support of these tests is as real as they believe: each test has a namespace of its own. */
 t.test('a real kube-apiserver', { skip: clusterMissing }, async t => {
   const cluster = await startCluster(t)
@@ -129,8 +131,6 @@ t.test('a real kube-apiserver', { skip: clusterMissing }, async t => {
     t.equal((await admin.list('Pod', 'past')).items.length, 4)
   })
 })
-
-const VALIDATION = new URL('../cases/netpol-validation.json', import.meta.url)
 
 interface ValidationCase {
   readonly name: string

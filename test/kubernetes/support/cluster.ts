@@ -160,7 +160,7 @@ export class Cluster {
   }
 
   /** Applies every object of a YAML or JSON file. */
-  async applyFile(file: string): Promise<readonly KubeObject[]> {
+  async applyFile(file: string | URL): Promise<readonly KubeObject[]> {
     const documents = parseAllDocuments(readFileSync(file, 'utf8')).map(
       document => document.toJS() as KubeObject,
     )
