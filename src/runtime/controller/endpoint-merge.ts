@@ -1,0 +1,105 @@
+import { refusalOf } from '../../source/event.ts'
+
+type Json = Readonly<Record<string, unknown>>
+
+/**
+ * What the CNI plugin says of a pod in its endpoint. `sandbox` is the plugin's alone, so it marks an endpoint that has all
+ * of these.
+ */
+interface Attachment {
+  readonly name: string
+  readonly mac: string | undefined
+  readonly sandbox: string
+  readonly nets4: readonly string[]
+  readonly nets6: readonly string[]
+  /**
+   * The controller's own note beside them: the nets that the pod's status named when it took the attachment over. Without
+   * it the controller has not seen this attachment yet.
+   */
+  readonly statusNets: readonly string[] | undefined
+}
+
+/**
+ * The endpoint as it is to be: labels and profiles are the controller's (`wanted`), interface, hardware address, sandbox and
+ * nets the CNI plugin's, if it has written any (`held`).
+ *
+ * Where status and plugin name different nets, the one who spoke last is right. Usually that is the plugin, since a pod's new
+ * sandbox is attached before its status says so; the status is when it has changed since the plugin spoke and
+ * names what the plugin does not know. Then the plugin is not in use any more and its fields are left out.
+ */
+export function mergeEndpoint(wanted: string, held: string | null): string {
+  const attachment = held === null ? null : attachmentOf(held)
+  const endpoint = attachment === null ? null : objectOf(wanted)
+  if (attachment === null || endpoint === null) return wanted
+  const status = [...texts(endpoint.ipv4_nets), ...texts(endpoint.ipv6_nets)]
+  const { name, mac, sandbox, nets4, nets6, statusNets } = attachment
+  const known = new Set([...nets4, ...nets6])
+  const agreed = status.every(net => known.has(net))
+  if (!agreed && statusNets !== undefined && !same(statusNets, status)) return wanted
+  return JSON.stringify({
+    ...endpoint,
+    name,
+    ...(mac === undefined ? {} : { mac }),
+    ipv4_nets: nets4,
+    ipv6_nets: nets6,
+    sandbox,
+    status_nets: status,
+  })
+}
+
+/** Whether the plugin has attached this endpoint and the controller has not taken that over yet. */
+export function isNewlyAttached(held: string): boolean {
+  const attachment = attachmentOf(held)
+  return attachment !== null && attachment.statusNets === undefined
+}
+
+/** Whether the controller wrote this endpoint, or the plugin, or both; no other may, since pods cannot set reserved labels. */
+export function isKubernetesEndpoint(held: string): boolean {
+  const labels = objectOf(held)?.labels
+  const reserved = isObject(labels) && Object.hasOwn(labels, 'podfence/namespace')
+  return reserved || attachmentOf(held) !== null
+}
+
+/** Whether these labels of a profile are those that the controller gives the profile of a pod of `namespace`. */
+export function areNamespaceLabels(held: string, namespace: string): boolean {
+  // Of a namespace that is not known yet.
+  if (refusalOf(held) !== null) return true
+  return objectOf(held)?.['podfence/ns/kubernetes.io/metadata.name'] === namespace
+}
+
+function attachmentOf(text: string): Attachment | null {
+  const object = objectOf(text)
+  if (object === null) return null
+  const { name, mac, sandbox, ipv4_nets, ipv6_nets, status_nets } = object
+  if (typeof name !== 'string' || typeof sandbox !== 'string' || name === '' || sandbox === '') return null
+  return {
+    name,
+    mac: typeof mac === 'string' ? mac : undefined,
+    sandbox,
+    nets4: texts(ipv4_nets),
+    nets6: texts(ipv6_nets),
+    statusNets: Array.isArray(status_nets) ? texts(status_nets) : undefined,
+  }
+}
+
+/** What lies in a store may be anything. */
+function objectOf(text: string): Json | null {
+  try {
+    const value: unknown = JSON.parse(text)
+    return isObject(value) ? value : null
+  } catch {
+    return null
+  }
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function texts(list: unknown): readonly string[] {
+  return Array.isArray(list) ? list.filter(item => typeof item === 'string') : []
+}
+
+function same(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every(net => b.includes(net))
+}
