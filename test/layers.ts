@@ -43,13 +43,14 @@ t.test('a folder imports only from folders before it', async t => {
   }
 })
 
-t.test('one file spawns processes, one opens etcd', async t => {
+t.test('one file spawns processes, one opens etcd, one Kubernetes', async t => {
   const users = (pattern: RegExp) =>
     sources.filter(file =>
       runtimeImports(readFileSync(join(ROOT, file), 'utf8')).some(name => pattern.test(name)),
     )
   t.same(users(/^(execa|node:child_process|child_process)$/), ['kernel/process.ts'])
   t.same(users(/^etcd3$/), ['source/etcd-client.ts'])
+  t.same(users(/^node:https$/), ['source/kubernetes/client.ts'])
 })
 
 t.test('no barrels, no default exports, no utils', async t => {
