@@ -2,20 +2,16 @@ import { refusalOf } from '../../source/event.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
-/**
- * What the CNI plugin says of a pod in its endpoint. `sandbox` is the plugin's alone, so it marks an endpoint that has all
- * of these.
- */
+/** What the CNI plugin says of a pod in its endpoint. `sandbox` is the plugin's alone, so an endpoint with one has the others. */
 interface Attachment {
+  readonly sandbox: string
+  /** Empty, like the nets, when that sandbox has lost its network. */
   readonly name: string
   readonly mac: string | undefined
-  readonly sandbox: string
+  readonly network: string | undefined
   readonly nets4: readonly string[]
   readonly nets6: readonly string[]
-  /**
-   * The controller's own note beside them: the nets that the pod's status named when it took the attachment over. Without
-   * it the controller has not seen this attachment yet.
-   */
+  /** What the pod's status named when the controller took this sandbox over; undefined before it did. */
   readonly statusNets: readonly string[] | undefined
 }
 
@@ -24,15 +20,16 @@ interface Attachment {
  * nets the CNI plugin's, if it has written any (`held`).
  *
  * Where status and plugin name different nets, the one who spoke last is right. Usually that is the plugin, since a pod's new
- * sandbox is attached before its status says so; the status is when it has changed since the plugin spoke and
- * names what the plugin does not know. Then the plugin is not in use any more and its fields are left out.
+ * sandbox is attached before its status says so; the status is when it has changed since the controller took the
+ * plugin's words over (`taken_over` says what they were) and names what the plugin does not know. Then the plugin is not in
+ * use any more, and its fields are left out.
  */
 export function mergeEndpoint(wanted: string, held: string | null): string {
   const attachment = held === null ? null : attachmentOf(held)
   const endpoint = attachment === null ? null : objectOf(wanted)
   if (attachment === null || endpoint === null) return wanted
   const status = [...texts(endpoint.ipv4_nets), ...texts(endpoint.ipv6_nets)]
-  const { name, mac, sandbox, nets4, nets6, statusNets } = attachment
+  const { name, mac, network, sandbox, nets4, nets6, statusNets } = attachment
   const known = new Set([...nets4, ...nets6])
   const agreed = status.every(net => known.has(net))
   if (!agreed && statusNets !== undefined && !same(statusNets, status)) return wanted
@@ -43,7 +40,8 @@ export function mergeEndpoint(wanted: string, held: string | null): string {
     ipv4_nets: nets4,
     ipv6_nets: nets6,
     sandbox,
-    status_nets: status,
+    ...(network === undefined ? {} : { network }),
+    taken_over: { sandbox, nets: statusNets ?? status },
   })
 }
 
@@ -70,15 +68,16 @@ export function areNamespaceLabels(held: string, namespace: string): boolean {
 function attachmentOf(text: string): Attachment | null {
   const object = objectOf(text)
   if (object === null) return null
-  const { name, mac, sandbox, ipv4_nets, ipv6_nets, status_nets } = object
-  if (typeof name !== 'string' || typeof sandbox !== 'string' || name === '' || sandbox === '') return null
+  const { name, mac, sandbox, network, ipv4_nets, ipv6_nets, taken_over } = object
+  if (typeof sandbox !== 'string' || sandbox === '') return null
   return {
-    name,
-    mac: typeof mac === 'string' ? mac : undefined,
     sandbox,
+    name: typeof name === 'string' ? name : '',
+    mac: typeof mac === 'string' ? mac : undefined,
+    network: typeof network === 'string' ? network : undefined,
     nets4: texts(ipv4_nets),
     nets6: texts(ipv6_nets),
-    statusNets: Array.isArray(status_nets) ? texts(status_nets) : undefined,
+    statusNets: isObject(taken_over) && taken_over.sandbox === sandbox ? texts(taken_over.nets) : undefined,
   }
 }
 

@@ -45,7 +45,8 @@ export class HeldTree {
   snapshot(entries: ReadonlyMap<string, string>): void {
     this.#keys.clear()
     this.#ready = null
-    for (const [key, value] of entries) this.#put(key, { value, modRevision: this.#revisions.get(key) ?? ABSENT })
+    for (const [key, value] of entries)
+      this.#put(key, { value, modRevision: this.#revisions.get(key) ?? ABSENT })
   }
 
   /** Resolves with the units that differ from what was known. */

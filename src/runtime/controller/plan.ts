@@ -1,10 +1,5 @@
 import type { KeyChange } from '../../source/event.ts'
-import {
-  areNamespaceLabels,
-  isKubernetesEndpoint,
-  isNewlyAttached,
-  mergeEndpoint,
-} from './endpoint-merge.ts'
+import { areNamespaceLabels, isKubernetesEndpoint, isNewlyAttached, mergeEndpoint } from './endpoint-merge.ts'
 import { isEndpointKey, type Unit } from './unit.ts'
 
 /** A key as the store has it. */

@@ -35,7 +35,7 @@ export class KeysByUnit<Value> {
   }
 
   of(unit: Unit): ReadonlyMap<string, Value> {
-    return this.#units.get(unit) ?? NOTHING
+    return this.#units.get(unit) ?? new Map()
   }
 
   get(unit: Unit, key: string): Value | undefined {
@@ -57,5 +57,3 @@ export class KeysByUnit<Value> {
     this.#units.clear()
   }
 }
-
-const NOTHING: ReadonlyMap<string, never> = new Map()
