@@ -1,3 +1,4 @@
+import { NAMESPACE_LABEL, namespaceLabel } from '../../model/kubernetes/reserved-label.ts'
 import { refusalOf } from '../../source/event.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -51,19 +52,26 @@ export function isNewlyAttached(held: string): boolean {
   return attachment !== null && attachment.statusNets === undefined
 }
 
-/** Whether the controller wrote this endpoint, or the plugin, or both; no other may, since pods cannot set reserved labels. */
+/**
+ * Whether the controller wrote this endpoint, or the plugin, or both. Nobody else may: pods cannot set reserved labels, and
+ * whoever writes endpoints by hand has no reason to.
+ */
 export function isKubernetesEndpoint(held: string): boolean {
+  // The endpoint of a pod that was refused.
+  if (refusalOf(held) !== null) return true
   const labels = objectOf(held)?.labels
-  const reserved = isObject(labels) && Object.hasOwn(labels, 'podfence/namespace')
-  return reserved || attachmentOf(held) !== null
+  return (isObject(labels) && Object.hasOwn(labels, NAMESPACE_LABEL)) || attachmentOf(held) !== null
 }
 
 /** Whether these labels of a profile are those that the controller gives the profile of a pod of `namespace`. */
 export function areNamespaceLabels(held: string, namespace: string): boolean {
   // Of a namespace that is not known yet.
   if (refusalOf(held) !== null) return true
-  return objectOf(held)?.['podfence/ns/kubernetes.io/metadata.name'] === namespace
+  return objectOf(held)?.[NAMESPACE_NAME_LABEL] === namespace
 }
+
+/** Kubernetes gives each namespace a label with its name. */
+const NAMESPACE_NAME_LABEL = namespaceLabel('kubernetes.io/metadata.name')
 
 function attachmentOf(text: string): Attachment | null {
   const object = objectOf(text)
