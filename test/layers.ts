@@ -3,7 +3,7 @@ import { dirname, join, relative } from 'node:path'
 import t from 'tap'
 
 /** The folder order is the data flow: a folder imports from itself and from folders before it only. */
-const FLOW = ['source', 'model', 'policy', 'render', 'kernel', 'runtime', 'lab', 'cli']
+const FLOW = ['source', 'model', 'policy', 'render', 'kernel', 'runtime', 'lab', 'cni', 'cli']
 const ROOT = join(import.meta.dirname, '../src')
 
 /** Files directly under src/: the error catalogue is below everything, each daemon's composition root above all but cli. */

@@ -182,6 +182,10 @@ export const SETTINGS = {
     doc: 'How long a cut connection may not come back.',
   }),
   runDir: setting(path, { default: '/run/podfence', doc: 'Directory of agent.sock and status.json.' }),
+  cniSocket: setting(optional(path), {
+    default: null,
+    doc: 'Socket of the CNI plugin; cni.sock in `runDir` when empty.',
+  }),
   healthAddress: setting(listen, {
     default: loopback(9099),
     doc: 'Serves /liveness and /readiness.',
