@@ -15,6 +15,11 @@ export interface Verb {
 
 export const VERBS: readonly Verb[] = [
   { name: 'agent', summary: 'enforce policy on this node', load: () => import('./agent.ts') },
+  {
+    name: 'controller',
+    summary: 'write what Kubernetes wants into etcd',
+    load: () => import('./controller.ts'),
+  },
   { name: 'status', summary: 'what the agent of this node does', load: () => import('./status.ts') },
   { name: 'explain', summary: 'the verdict for one packet, and why', load: () => import('./explain.ts') },
   { name: 'matrix', summary: 'who reaches whom, as a grid', load: () => import('./matrix.ts') },
