@@ -387,7 +387,8 @@ t.test('after any history the tree is as Kubernetes wants it', async t => {
         }
         return JSON.stringify([...there]) === JSON.stringify([...sorted(wanted)])
       }
-      for (let rounds = 0; rounds < 1000 && !isRight(); rounds++) await QUICK.wait(1, new AbortController().signal)
+      for (let rounds = 0; rounds < 1000 && !isRight(); rounds++)
+        await QUICK.wait(1, new AbortController().signal)
       await quiet()
       const { length } = store.writes
       await quiet()
