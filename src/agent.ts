@@ -147,6 +147,7 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
 
   const objectProblems = new ObjectProblems(log, metrics)
   const source = await openSource(settings, {
+    log,
     files(problems) {
       notes.warnings.delete('files')
       if (problems.length > 0) notes.warnings.set('files', problems.join('; '))
