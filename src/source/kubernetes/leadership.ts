@@ -11,6 +11,8 @@ export interface LeadershipOptions {
 }
 
 const EVERY_MS = 2_000
+/** Within the time that a lease is held, a request that gets no answer leaves time for another. */
+const ANSWER_MS = 4_000
 
 /**
  * Runs `work` whenever the lease is ours, until `signal` aborts; releases the lease then. The signal of `work` aborts
@@ -28,7 +30,7 @@ export async function whileLeading(
   const pause = (until: AbortSignal) =>
     sleep(everyMs * (0.8 + Math.random() * 0.4), undefined, { signal: until }).catch(() => {})
   const attempt = async (until: AbortSignal) => {
-    const limit = { signal: until, answerMs: everyMs * 2 }
+    const limit = { signal: until, answerMs: ANSWER_MS }
     await lease.attempt(limit).catch(error => {
       if (!until.aborted) failed(error)
     })
@@ -53,7 +55,7 @@ export async function whileLeading(
       end.abort('over')
       await renewing
       told(false)
-      if (lease.held) await lease.release({ answerMs: everyMs }).catch(failed)
+      if (lease.held) await lease.release({ answerMs: ANSWER_MS }).catch(failed)
     }
   }
 }

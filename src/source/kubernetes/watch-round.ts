@@ -1,10 +1,11 @@
 import type { KeyChange } from '../event.ts'
 import type { WatchObserver } from '../list-then-watch.ts'
 import { HistoryGone } from '../store.ts'
-import { type KubernetesApi, LineTooLong } from './api.ts'
+import type { KubernetesApi } from './api.ts'
 import { ApiError } from './api-error.ts'
 import { apiPath } from './api-path.ts'
 import type { Digests } from './digests.ts'
+import { LineTooLong } from './json-lines.ts'
 import { findOne, versionNow } from './listing.ts'
 import { Pulse, type PulseOptions } from './pulse.ts'
 import { readEvent } from './watch-event.ts'
@@ -116,9 +117,9 @@ export class WatchRound {
     try {
       return (await this.api.stream(path, listener, { signal })) === 'silent' || heard
     } catch (error) {
-      if (error instanceof LineTooLong) throw new HistoryGone(`${resource}: ${error.message}`)
-      if (error instanceof ApiError && error.status === 410) throw new HistoryGone(error.message)
-      throw error
+      if (!(error instanceof ApiError)) throw error
+      if (error.cause instanceof LineTooLong) throw new HistoryGone(`${resource}: ${error.cause.message}`)
+      throw error.status === 410 ? new HistoryGone(error.message) : error
     }
   }
 
