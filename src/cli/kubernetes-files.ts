@@ -51,7 +51,7 @@ export async function readKubernetesFiles(directory: string): Promise<Kubernetes
     written.push(...objectsOf(await readFile(file, 'utf8'), file, problems))
   }
   const ours = written.filter(({ object }) => String(object.apiVersion).startsWith('podfence/'))
-  if (written.length === 0 || ours.length === written.length) return null
+  if (ours.length === written.length && (written.length > 0 || problems.length === 0)) return null
   if (ours.length > 0)
     problems.push(
       `${ours[0]!.file}:${ours[0]!.line}: an object of podfence's own among Kubernetes'; keep them in directories of their own.`,
