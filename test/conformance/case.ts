@@ -77,11 +77,13 @@ export function readCase(file: string): Case {
 
 /** The case's world as objects of the API, which its steps change. */
 export class CaseWorld {
+  readonly #nodes: Case['nodes']
   readonly #pods = new Map<string, CasePod>()
   readonly #namespaces = new Map<string, CaseNamespace>()
   readonly #policies = new Map<string, CasePolicy>()
 
-  constructor({ pods, namespaces, policies }: Case) {
+  constructor({ nodes, pods, namespaces, policies }: Case) {
+    this.#nodes = nodes
     for (const pod of pods) this.#pods.set(`${pod.ns}/${pod.name}`, pod)
     for (const namespace of namespaces) this.#namespaces.set(namespace.name, namespace)
     for (const policy of policies) this.#policies.set(nameOf(policy), policy)
@@ -94,11 +96,12 @@ export class CaseWorld {
   /** All objects under their keys. */
   entries(): Map<string, string> {
     return new Map([
+      ...this.#nodes.map(({ name, ips }) => [objectKey('nodes', '', name), nodeText(name, ips)] as const),
       ...[...this.#namespaces.values()].map(
         ({ name, labels }) =>
           [
             objectKey('namespaces', '', name),
-            JSON.stringify({ kind: 'Namespace', metadata: { name, labels } }),
+            JSON.stringify({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } }),
           ] as const,
       ),
       ...[...this.#pods.values()].map(pod => [objectKey('pods', pod.ns, pod.name), podText(pod)] as const),
@@ -180,9 +183,15 @@ function nameOf({ metadata }: CasePolicy): string {
   return `${metadata.namespace}/${metadata.name}`
 }
 
+function nodeText(name: string, ips: readonly string[]): string {
+  const addresses = ips.map(address => ({ type: 'InternalIP', address }))
+  return JSON.stringify({ apiVersion: 'v1', kind: 'Node', metadata: { name }, status: { addresses } })
+}
+
 function podText(pod: CasePod): string {
   const { ns: namespace, name, labels, ips, node, containerPorts = [] } = pod
   return JSON.stringify({
+    apiVersion: 'v1',
     kind: 'Pod',
     metadata: {
       name,
