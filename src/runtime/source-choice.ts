@@ -73,9 +73,9 @@ async function openKubernetes(settings: Settings, problems: SourceProblems): Pro
     import('./kubernetes-options.ts'),
   ])
   const api = openApi(await kubernetesOptions(settings, process.env))
-  const { annotationPolicy, defaultPolicy, annotationCombine } = settings
+  const { annotationPolicy, defaultPolicy, annotationCombine, hostName: node } = settings
   // Nobody else reads this tree, so pods may share profiles.
-  const options = { annotationPolicy, defaultPolicy, annotationCombine, profiles: 'shared' } as const
+  const options = { annotationPolicy, defaultPolicy, annotationCombine, profiles: 'shared', node } as const
   const translation = new KubernetesTranslation(options)
   // Each node tells of its own pods, or every agent would tell of all of them.
   const events = new ProblemEvents({

@@ -110,7 +110,7 @@ export class PodBook {
     const node = isNamed ? (attempt(() => nodeOfPod(objectValue(text))) ?? null) : null
     if (node === null) {
       this.delete(key)
-      return problemOf(key, refusal, 'The pod is not known, and gets no traffic.')
+      return problemOf(key, refusal, 'the pod is not known and gets no traffic')
     }
     const record = {
       node,
@@ -121,7 +121,7 @@ export class PodBook {
       ports: NO_PORTS,
     }
     this.#put(key, record, null)
-    return problemOf(key, refusal, 'The pod gets no traffic.')
+    return problemOf(key, refusal, 'the pod gets no traffic')
   }
 
   #put(key: string, record: PodRecord | null, profile: PodProfile | null): void {

@@ -14,17 +14,17 @@ export function podProblem(
   if (error !== null)
     return {
       key,
-      reason: error.message,
-      remedy: 'Correct the annotation, or remove it.',
+      reason: `the annotation is refused at column ${error.column}: ${error.message.replace(/\.$/, '')}`,
+      remedy: 'Correct the annotation; `podfence annotation` tries one.',
       column: error.column,
-      effect: 'The pod accepts no traffic.',
+      effect: 'no inbound traffic',
     }
   if (options.annotationPolicy && pod.annotation !== null && pod.namespace === SYSTEM_NAMESPACE)
     return {
       key,
       reason: `annotations are no policy in ${SYSTEM_NAMESPACE}`,
       remedy: 'Remove the annotation, or write a NetworkPolicy.',
-      effect: 'The annotation is ignored.',
+      effect: 'the annotation is ignored',
     }
   const reserved = Array.from(pod.labels.keys()).filter(label => label.startsWith(RESERVED_PREFIX))
   if (reserved.length === 0) return null
@@ -32,6 +32,6 @@ export function podProblem(
     key,
     reason: `the labels under ${RESERVED_PREFIX} are podfence's own: ${reserved.join(', ')}`,
     remedy: 'Give the label another prefix.',
-    effect: `Selectors of NetworkPolicy find them; in v1 selectors they are ${reserved.map(podLabel).join(', ')}.`,
+    effect: `NetworkPolicy finds them; v1 selectors do as ${reserved.map(podLabel).join(', ')}`,
   }
 }

@@ -57,7 +57,7 @@ export class PolicyBook {
       if (!(error instanceof Refusal)) throw error
       if (this.#records.get(key)?.good) return problemOf(key, error, LAST_GOOD_STANDS)
       // In no namespace there are no pods to isolate.
-      if (!isNamespaceName(namespace)) return problemOf(key, error, 'It means nothing.')
+      if (!isNamespaceName(namespace)) return problemOf(key, error, 'it means nothing')
       const closed = closedPolicy(value, namespace)
       this.#put(key, closed, name, false)
       return problemOf(key, error, closedEffect(closed))
@@ -118,5 +118,5 @@ export class PolicyBook {
 
 function closedEffect({ selector, ingress, egress }: NetworkPolicy): string {
   const directions = [ingress && 'ingress', egress && 'egress'].filter(direction => direction !== null)
-  return `It allows nothing, and isolates what ${selector} selects for ${directions.join(' and ')}.`
+  return `it allows nothing and isolates what ${selector} selects for ${directions.join(' and ')}`
 }

@@ -8,6 +8,7 @@ export interface KubernetesProblem {
   readonly remedy: string
   /** In an annotation: where, 1-based, in code points. */
   readonly column?: number
+  /** What is enforced all the same, as part of a sentence: `no inbound traffic`. */
   readonly effect: string
 }
 
@@ -15,7 +16,16 @@ export function problemOf(key: string, { reason, remedy }: Refusal, effect: stri
   return { key, reason, remedy, effect }
 }
 
-export const LAST_GOOD_STANDS = 'What was last good of it stands.'
+export function isSameProblem(left: KubernetesProblem, right: KubernetesProblem): boolean {
+  return (
+    left.reason === right.reason &&
+    left.remedy === right.remedy &&
+    left.column === right.column &&
+    left.effect === right.effect
+  )
+}
+
+export const LAST_GOOD_STANDS = 'its last good version stands'
 
 /** What the CNI plugin said of a pod's network. */
 export interface PodAttachment {

@@ -9,7 +9,13 @@ import { PodBook, type PodBookOptions } from './pod-book.ts'
 import { defaultProfile } from './pod-profile.ts'
 import { PolicyBook } from './policy-book.ts'
 import { type CombineOptions, tierObjects } from './policy-objects.ts'
-import { type KubernetesProblem, LAST_GOOD_STANDS, type PodAttachment, problemOf } from './problem.ts'
+import {
+  isSameProblem,
+  type KubernetesProblem,
+  LAST_GOOD_STANDS,
+  type PodAttachment,
+  problemOf,
+} from './problem.ts'
 import { ProfileBook } from './profile-book.ts'
 import { V1Draft } from './v1-draft.ts'
 
@@ -92,7 +98,7 @@ export class KubernetesTranslation {
       if (resource === 'pods') this.#touched.add(namespace)
     }
     if (problem === null) this.#problems.delete(key)
-    else this.#problems.set(key, problem)
+    else this.#tell(problem)
   }
 
   #setNamespace(key: string, name: string, text: string): KubernetesProblem | null {
@@ -101,7 +107,7 @@ export class KubernetesTranslation {
         key,
         reason: 'no namespace can have this name',
         remedy: 'Use lower-case letters, digits and `-`.',
-        effect: 'It means nothing.',
+        effect: 'it means nothing',
       }
     this.#touched.add(name)
     if (!this.#namespaces.has(key)) {
@@ -113,7 +119,7 @@ export class KubernetesTranslation {
       return null
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
-      const effect = this.#profiles.isKnown(name) ? LAST_GOOD_STANDS : 'Its pods get no traffic.'
+      const effect = this.#profiles.isKnown(name) ? LAST_GOOD_STANDS : 'its pods get no traffic'
       return problemOf(key, error, effect)
     }
   }
@@ -139,11 +145,17 @@ export class KubernetesTranslation {
     if (this.#namespaces.has(key)) return
     if (!this.#profiles.isUsed(name)) this.#problems.delete(key)
     else
-      this.#problems.set(key, {
+      this.#tell({
         key,
         reason: 'there is no Namespace object of this name, though pods are in it',
         remedy: 'Add the Namespace.',
-        effect: 'Its pods get no traffic.',
+        effect: 'its pods get no traffic',
       })
+  }
+
+  /** A problem that stays is one object, so that whoever hears of it again knows it. */
+  #tell(problem: KubernetesProblem): void {
+    const before = this.#problems.get(problem.key)
+    if (before === undefined || !isSameProblem(before, problem)) this.#problems.set(problem.key, problem)
   }
 }

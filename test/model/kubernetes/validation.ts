@@ -210,7 +210,7 @@ t.test('a bad namespace', async t => {
   const open = policy('x/p', { ingress: [{ from: [{ namespaceSelector: { matchLabels: { team: 'b' } } }] }] })
   const bad = { key: namespace('y').key, value: '{"metadata":{"labels":{"team":["b"]}}}' }
   const cluster = new Cluster(PLAIN, ...WORLD.slice(0, 1), ...WORLD.slice(2), open, bad)
-  t.match(cluster.problem('namespaces/y'), { reason: /is not the value/, effect: 'Its pods get no traffic.' })
+  t.match(cluster.problem('namespaces/y'), { reason: /is not the value/, effect: 'its pods get no traffic' })
   t.notOk(cluster.passes(B, OUTSIDE))
   t.notOk(cluster.passes(OUTSIDE, B))
   cluster.apply(namespace('y', { team: 'b' }))
