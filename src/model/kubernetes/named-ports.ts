@@ -1,44 +1,68 @@
-import type { Pod } from './pod.ts'
+import type { Protocol } from './policy-port.ts'
 
-/** Which numbers the pods with an endpoint have under each port label, in each namespace. */
+/** A container's port with a name. */
+export interface NamedPort {
+  /** `tcp.http` */
+  readonly name: string
+  readonly number: number
+}
+
+/** A named port as policies ask for it: of the pods of one namespace, or of any (null). */
+export type PortReference = string
+
+export function portReference(namespace: string | null, protocol: Protocol, name: string): PortReference {
+  return `${namespace ?? ''}/${protocol}.${name}`
+}
+
+/** Which numbers pods have under the name of a port. */
 export class NamedPorts {
-  /** label → namespace → number → pods */
-  readonly #counts = new Map<string, Map<string, Map<string, number>>>()
+  /** How many pods have each number. */
+  readonly #pods = new Map<PortReference, Map<number, number>>()
 
-  /** The numbers of one namespace (null: of all), ascending. */
-  numbers(label: string, namespace: string | null): string[] {
-    const spaces = this.#counts.get(label)
-    if (spaces === undefined) return []
-    const counted = namespace === null ? [...spaces.values()] : [spaces.get(namespace) ?? new Map()]
-    const numbers = new Set<string>(counted.flatMap(counts => [...counts.keys()]))
-    return [...numbers].sort((a, b) => Number(a) - Number(b))
+  /** In ascending order. */
+  numbers(reference: PortReference): readonly number[] {
+    return [...(this.#pods.get(reference)?.keys() ?? [])].sort((left, right) => left - right)
   }
 
-  /** Takes a pod in the place of what it was (null: absent). Returns the labels whose numbers changed somewhere. */
-  replace(before: Pod | null, after: Pod | null): Set<string> {
-    const changed = new Set<string>()
-    for (const [pod, step] of [
-      [after, 1],
-      [before, -1],
-    ] as const) {
-      if (pod === null || pod.node === null) continue
-      for (const [label, number] of pod.ports)
-        if (this.#count(label, pod.namespace, number, step)) changed.add(label)
+  /** A pod of `namespace` comes with these ports. Returns the references that have a number more. */
+  add(namespace: string, ports: readonly NamedPort[]): PortReference[] {
+    return references(namespace, ports)
+      .filter(([reference, number]) => this.#count(reference, number, 1))
+      .map(first)
+  }
+
+  /** Such a pod goes. Returns the references that have a number less. */
+  remove(namespace: string, ports: readonly NamedPort[]): PortReference[] {
+    return references(namespace, ports)
+      .filter(([reference, number]) => this.#count(reference, number, -1))
+      .map(first)
+  }
+
+  /** Whether the numbers of the reference are others now. */
+  #count(reference: PortReference, number: number, by: 1 | -1): boolean {
+    let pods = this.#pods.get(reference)
+    if (pods === undefined) {
+      pods = new Map()
+      this.#pods.set(reference, pods)
     }
-    return changed
+    const count = (pods.get(number) ?? 0) + by
+    if (count > 0) {
+      pods.set(number, count)
+      return count === 1 && by === 1
+    }
+    pods.delete(number)
+    if (pods.size === 0) this.#pods.delete(reference)
+    return true
   }
+}
 
-  /** True when the number has come or gone. */
-  #count(label: string, namespace: string, number: string, step: 1 | -1): boolean {
-    const spaces = this.#counts.get(label) ?? new Map<string, Map<string, number>>()
-    const counts = spaces.get(namespace) ?? new Map<string, number>()
-    const count = (counts.get(number) ?? 0) + step
-    if (count === 0) counts.delete(number)
-    else counts.set(number, count)
-    if (counts.size === 0) spaces.delete(namespace)
-    else spaces.set(namespace, counts)
-    if (spaces.size === 0) this.#counts.delete(label)
-    else this.#counts.set(label, spaces)
-    return count === 0 || (count === 1 && step === 1)
-  }
+function references(namespace: string, ports: readonly NamedPort[]): (readonly [PortReference, number])[] {
+  return ports.flatMap(({ name, number }) => [
+    [`/${name}`, number] as const,
+    [`${namespace}/${name}`, number] as const,
+  ])
+}
+
+function first([reference]: readonly [PortReference, number]): PortReference {
+  return reference
 }

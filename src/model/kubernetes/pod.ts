@@ -1,116 +1,78 @@
-import { canonicalAddress } from '../cidr.ts'
-import { asObject, type JsonObject, listMember, member } from '../json.ts'
-import { decodeLabels } from '../labels.ts'
+import { decodeAddresses } from '../address-field.ts'
+import { asObject, type JsonObject, listMember } from '../json.ts'
 import { Refusal, show } from '../refusal.ts'
-import { decodePortProtocol, isPortName, isPortNumber } from './policy-port.ts'
-import { podLabel, portLabel } from './reserved-label.ts'
+import { decodeNamedPorts } from './container-ports.ts'
+import { field, structField, structOf } from './go-json.ts'
+import type { NamedPort } from './named-ports.ts'
+import { decodeObjectAnnotation, decodeObjectLabels } from './object-metadata.ts'
+import { isSubdomain } from './object-name.ts'
 
-/** What of a pod decides its traffic. */
+/** A pod that is a workload of its own on some node. */
 export interface Pod {
   readonly namespace: string
   readonly name: string
-  /** The node that it runs on, with an address of its own there; null: it has no endpoint. */
-  readonly node: string | null
-  /** Own labels, and the numbers of its named ports, as labels of its endpoint. */
+  readonly node: string
   readonly labels: ReadonlyMap<string, string>
-  /** The labels of its named ports with their numbers. */
-  readonly ports: ReadonlyMap<string, string>
-  /** Canonical; empty while it has none. */
-  readonly addresses: readonly string[]
+  /** Canonical; empty as long as none is assigned. */
+  readonly addresses4: readonly string[]
+  readonly addresses6: readonly string[]
+  readonly ports: readonly NamedPort[]
+  /** The text of its policy annotation. */
   readonly annotation: string | null
 }
 
-/** The key of old, read where the newer one is absent. */
-const ANNOTATIONS = ['projectcalico.org/policy', 'policy']
+const ANNOTATION = 'projectcalico.org/policy'
+const OLDER_ANNOTATION = 'policy'
 
-/** A core/v1 Pod, trimmed or not. Throws Refusal where the API could not hold it. */
-export function decodePod(json: unknown, namespace: string, name: string): Pod {
+/** Phases in which the address of before may have another owner already. */
+const FINISHED: ReadonlySet<unknown> = new Set(['Succeeded', 'Failed'])
+
+function addressesOf(status: JsonObject): { addresses4: readonly string[]; addresses6: readonly string[] } {
+  const list = listMember(status, 'podIPs', 'status.podIPs').map((json, at) => {
+    const place = `status.podIPs[${at}]`
+    return [field(structOf(json, place), 'ip'), place] as const
+  })
+  if (list.length === 0) list.push([field(status, 'podIP'), 'status.podIP'])
+  const addresses: string[] = []
+  for (const [value, place] of list) {
+    if (value === undefined || value === '') continue
+    if (typeof value !== 'string')
+      throw new Refusal(place, `${show(value)} is not an address`, 'Write an IPv4 or IPv6 address.')
+    addresses.push(value)
+  }
+  const [six, four] = [
+    addresses.filter(text => text.includes(':')),
+    addresses.filter(text => !text.includes(':')),
+  ]
+  return {
+    addresses4: decodeAddresses({ 'status.podIPs': four }, 'status.podIPs', 4),
+    addresses6: decodeAddresses({ 'status.podIPs': six }, 'status.podIPs', 6),
+  }
+}
+
+/** Where a pod runs with a network of its own; null: nowhere, not yet, or no longer. Throws Refusal. */
+export function nodeOfPod(json: unknown): string | null {
   const pod = asObject(json, '')
-  const metadata = part(pod, 'metadata')
-  const spec = part(pod, 'spec')
-  const status = part(pod, 'status')
-  const ports = namedPorts(spec)
-  const own = decodeLabels(member(metadata, 'labels'), 'metadata.labels')
+  const spec = structField(pod, 'spec', 'spec')
+  const status = structField(pod, 'status', 'status')
+  const node = field(spec, 'nodeName') ?? ''
+  if (node === '' || field(spec, 'hostNetwork') === true || FINISHED.has(field(status, 'phase'))) return null
+  if (typeof node === 'string' && isSubdomain(node)) return node
+  throw new Refusal('spec.nodeName', `${show(node)} is not the name of a node`, 'Write the name of a node.')
+}
+
+/** A pod's JSON value; null for a pod that is no workload of its own on a node. Throws Refusal. */
+export function decodePod(json: unknown, namespace: string, name: string): Pod | null {
+  const node = nodeOfPod(json)
+  if (node === null) return null
+  const pod = asObject(json, '')
   return {
     namespace,
     name,
-    node: hostOf(spec, status),
-    labels: new Map([...[...own].map(([key, value]) => [podLabel(key), value] as const), ...ports]),
-    ports,
-    addresses: decodeAddresses(status),
-    annotation: decodeAnnotation(metadata),
+    node,
+    labels: decodeObjectLabels(pod),
+    ...addressesOf(structField(pod, 'status', 'status')),
+    ports: decodeNamedPorts(structField(pod, 'spec', 'spec')),
+    annotation: decodeObjectAnnotation(pod, ANNOTATION) ?? decodeObjectAnnotation(pod, OLDER_ANNOTATION),
   }
-}
-
-/** The node of a pod, where it can be read, whatever else cannot; for a closed endpoint of a refused pod. */
-export function nodeOf(json: unknown): string | null {
-  try {
-    const pod = asObject(json, '')
-    return hostOf(part(pod, 'spec'), part(pod, 'status'))
-  } catch (error) {
-    if (error instanceof Refusal) return null
-    throw error
-  }
-}
-
-function part(object: JsonObject, name: string): JsonObject {
-  return asObject(member(object, name) ?? {}, name)
-}
-
-/**
- * A pod that uses its node's network is the node itself, and one that has ended owns its address no more, though the
- * API goes on to tell it.
- */
-function hostOf(spec: JsonObject, status: JsonObject): string | null {
-  const phase = member(status, 'phase')
-  if (member(spec, 'hostNetwork') === true || phase === 'Succeeded' || phase === 'Failed') return null
-  const node = member(spec, 'nodeName') ?? ''
-  if (typeof node !== 'string')
-    throw new Refusal('spec.nodeName', `${show(node)} is not a node's name`, 'Write it as text.')
-  return node === '' ? null : node
-}
-
-function decodeAnnotation(metadata: JsonObject): string | null {
-  const annotations = asObject(member(metadata, 'annotations') ?? {}, 'metadata.annotations')
-  const key = ANNOTATIONS.find(candidate => member(annotations, candidate) !== undefined)
-  if (key === undefined) return null
-  const text = member(annotations, key)
-  if (typeof text === 'string') return text
-  throw new Refusal(`metadata.annotations[${key}]`, `${show(text)} is not text`, 'Put it into quotes.')
-}
-
-/** In `podIPs`, in whatever order; older servers tell one as `podIP`. */
-function decodeAddresses(status: JsonObject): string[] {
-  const listed = listMember(status, 'podIPs', 'status.podIPs').map((each, at) =>
-    member(asObject(each, `status.podIPs[${at}]`), 'ip'),
-  )
-  const single = member(status, 'podIP') ?? ''
-  const texts = listed.length > 0 || single === '' ? listed : [single]
-  return texts.map(text => {
-    const address = typeof text === 'string' ? canonicalAddress(text) : null
-    if (address !== null) return address
-    throw new Refusal('status.podIPs', `${show(text)} is not an address`, 'Name IPv4 and IPv6 addresses.')
-  })
-}
-
-/** Of its containers and of the init containers that stay beside them; the first of doubles holds. */
-function namedPorts(spec: JsonObject): Map<string, string> {
-  const containers = [
-    ...objects(spec, 'containers'),
-    ...objects(spec, 'initContainers').filter(each => member(each, 'restartPolicy') === 'Always'),
-  ]
-  const ports = new Map<string, string>()
-  for (const container of containers)
-    for (const port of objects(container, 'ports')) {
-      const name = member(port, 'name') ?? ''
-      const number = member(port, 'containerPort')
-      if (!isPortName(name) || !isPortNumber(number)) continue
-      const label = portLabel(decodePortProtocol(member(port, 'protocol'), 'protocol'), name)
-      if (!ports.has(label)) ports.set(label, String(number))
-    }
-  return ports
-}
-
-function objects(object: JsonObject, name: string): JsonObject[] {
-  return listMember(object, name, name).map((each, at) => asObject(each, `${name}[${at}]`))
 }

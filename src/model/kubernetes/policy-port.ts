@@ -1,56 +1,57 @@
-import { asObject, member } from '../json.ts'
 import { Refusal, show } from '../refusal.ts'
+import type { PortRange } from '../values.ts'
+import { field, structOf } from './go-json.ts'
+import { decodePortName } from './object-name.ts'
 
-export type PortProtocol = 'tcp' | 'udp' | 'sctp'
+export type Protocol = 'tcp' | 'udp' | 'sctp'
 
-/** A protocol with its ports: all of them, a range, or whatever number the destination pod has under a name. */
-export type PolicyPort =
-  | { readonly protocol: PortProtocol; readonly all: true }
-  | { readonly protocol: PortProtocol; readonly first: number; readonly last: number }
-  | { readonly protocol: PortProtocol; readonly name: string }
-
-const PROTOCOLS: Readonly<Record<string, PortProtocol>> = { TCP: 'tcp', UDP: 'udp', SCTP: 'sctp' }
-
-/** Kubernetes' word for a protocol; absent: TCP. Throws Refusal. */
-export function decodePortProtocol(value: unknown, place: string): PortProtocol {
-  const text = value ?? 'TCP'
-  if (typeof text === 'string' && Object.hasOwn(PROTOCOLS, text)) return PROTOCOLS[text]!
-  throw new Refusal(place, `${show(value)} is not a protocol here`, 'Use TCP, UDP or SCTP.')
+/** One port of a NetworkPolicy's rule: numbers, the name of a container's port, or null for any port of the protocol. */
+export interface PolicyPort {
+  readonly protocol: Protocol
+  readonly port: PortRange | string | null
 }
 
-/** IANA's service names: up to 15 lower-case letters, digits and single dashes, with a letter. */
-export function isPortName(value: unknown): value is string {
-  return (
-    typeof value === 'string' &&
-    value.length <= 15 &&
-    /^[a-z0-9]+(?:-[a-z0-9]+)*$/.test(value) &&
-    /[a-z]/.test(value)
-  )
+const PROTOCOLS: ReadonlyMap<unknown, Protocol> = new Map([
+  ['TCP', 'tcp'],
+  ['UDP', 'udp'],
+  ['SCTP', 'sctp'],
+])
+const HIGHEST_PORT = 65535
+
+/** A protocol of Kubernetes; absent means TCP. Throws Refusal. */
+export function decodeProtocol(value: unknown, place: string): Protocol {
+  const protocol = PROTOCOLS.get(value ?? 'TCP')
+  if (protocol !== undefined) return protocol
+  throw new Refusal(place, `${show(value)} is not a protocol`, 'Write TCP, UDP or SCTP.')
 }
 
-/** A port number of a pod or a policy. */
-export function isPortNumber(value: unknown): value is number {
-  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 65_535
+/** A port number of Kubernetes, 1 to 65535. Throws Refusal. */
+export function decodePortNumber(value: unknown, place: string): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= HIGHEST_PORT)
+    return value
+  throw new Refusal(place, `${show(value)} is not a port`, 'Write a number 1 to 65535.')
 }
 
-/** An item of a NetworkPolicy's `ports`. Throws Refusal. */
+/** An element of `ports` of a NetworkPolicy's rule. Throws Refusal for what the API server refuses. */
 export function decodePolicyPort(json: unknown, place: string): PolicyPort {
-  const item = asObject(json, place)
-  const protocol = decodePortProtocol(member(item, 'protocol'), `${place}.protocol`)
-  const port = member(item, 'port') ?? null
-  const end = member(item, 'endPort') ?? null
-  if (end !== null && !(isPortNumber(port) && isPortNumber(end) && end >= port))
+  const object = structOf(json, place)
+  const protocol = decodeProtocol(field(object, 'protocol'), `${place}.protocol`)
+  const port = field(object, 'port')
+  const endPort = field(object, 'endPort')
+  if (endPort !== undefined && typeof port !== 'number')
     throw new Refusal(
       `${place}.endPort`,
-      `${show(end)} cannot be the end of a range from ${show(port)}`,
-      'Name a numeric port and an endPort from it to 65535.',
+      'endPort needs a port by number',
+      'Write the first port as a number.',
     )
-  if (port === null) return { protocol, all: true }
-  if (isPortNumber(port)) return { protocol, first: port, last: (end as number | null) ?? port }
-  if (isPortName(port)) return { protocol, name: port }
+  if (port === undefined) return { protocol, port: null }
+  if (typeof port === 'string') return { protocol, port: decodePortName(port, `${place}.port`) }
+  const first = decodePortNumber(port, `${place}.port`)
+  const last = endPort === undefined ? first : decodePortNumber(endPort, `${place}.endPort`)
+  if (last >= first) return { protocol, port: { first, last } }
   throw new Refusal(
-    `${place}.port`,
-    `${show(port)} is not a port`,
-    "Use a number from 1 to 65535, or a container port's name.",
+    `${place}.endPort`,
+    `${last} lies before the port ${first}`,
+    'Write the lower port first.',
   )
 }

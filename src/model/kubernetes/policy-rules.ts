@@ -1,98 +1,121 @@
-import { formatCidr } from '../cidr.ts'
-import { allOf } from './label-selector.ts'
-import type { NetworkPolicy, Peer, PeerRule } from './network-policy.ts'
-import type { PolicyPort, PortProtocol } from './policy-port.ts'
-import { portLabel } from './reserved-label.ts'
+import { portToJson } from '../port.ts'
+import type { PortRange } from '../values.ts'
+import { type PortReference, portReference } from './named-ports.ts'
+import type { PolicyDirection, PolicyRule } from './network-policy.ts'
+import type { PolicyPeer } from './policy-peer.ts'
+import type { PolicyPort, Protocol } from './policy-port.ts'
+import { inNamespace, portLabel } from './reserved-label.ts'
 
-/** A rule of the v1 model as JSON. */
-export interface RuleJson {
-  action: 'allow' | 'next-tier'
-  protocol?: string
+/** An allow rule of the v1 model, but for its action. */
+export interface RuleMatchJson {
+  protocol?: Protocol
   src_selector?: string
-  src_net?: string
-  src_ports?: (number | string)[]
   dst_selector?: string
+  src_net?: string
   dst_net?: string
   dst_ports?: (number | string)[]
-  icmp_type?: number
-  icmp_code?: number
 }
 
-/** The numbers that pods have under a port label; which pods, the asker knows. Ascending. */
-export type NumbersOf = (label: string) => readonly string[]
-
-/** Ports of one protocol; with a term of the destination's selector where a name must have led to the number. */
-interface PortMatch {
-  readonly protocol?: PortProtocol
-  readonly ports?: (number | string)[]
-  readonly term?: string
+/** What a rule asks of the destination port: a protocol with some of its ports, or with the name of one. */
+interface PortsMatch {
+  readonly protocol?: Protocol
+  readonly ranges?: readonly PortRange[]
+  readonly name?: string
 }
 
-/** The labels of all named ports that a direction's rules ask for. */
-export function portLabelsOf(rules: NetworkPolicy['ingress']): Set<string> {
-  const named = (rules ?? []).flatMap(({ ports }) => ports ?? []).filter(port => 'name' in port)
-  return new Set(named.map(({ protocol, name }) => portLabel(protocol, name)))
+type NumbersOf = (reference: PortReference) => readonly number[]
+
+/** Sorted, and what touches or overlaps as one. */
+function mergeRanges(ranges: readonly PortRange[]): PortRange[] {
+  const merged: PortRange[] = []
+  for (const range of [...ranges].sort((left, right) => left.first - right.first)) {
+    const before = merged.at(-1)
+    if (before === undefined || range.first > before.last + 1) merged.push(range)
+    else merged[merged.length - 1] = { first: before.first, last: Math.max(before.last, range.last) }
+  }
+  return merged
 }
 
-/** One direction of a NetworkPolicy as rules of the v1 model, each with `action`. */
-export function policyRules(
-  rules: readonly PeerRule[],
-  direction: 'ingress' | 'egress',
-  action: RuleJson['action'],
-  numbersOf: NumbersOf,
-): RuleJson[] {
-  return rules.flatMap(({ peers, ports }) => {
-    const matches = ports === null ? [{}] : portMatches(ports, numbersOf)
-    const sides = direction === 'ingress' ? ingressSides : egressSides
-    return matches.flatMap(match =>
-      (peers ?? [null]).flatMap(peer =>
-        sides(peer, match).map(side => ({
-          action,
-          ...(match.protocol === undefined ? {} : { protocol: match.protocol }),
-          ...side,
-          ...(match.ports === undefined ? {} : { dst_ports: match.ports }),
-        })),
-      ),
-    )
-  })
-}
-
-/** Each protocol's numbers together; a name gives one match for each number that it stands for somewhere. */
-function portMatches(ports: readonly PolicyPort[], numbersOf: NumbersOf): PortMatch[] {
-  const protocols = [...new Set(ports.map(({ protocol }) => protocol))]
-  return protocols.flatMap((protocol): PortMatch[] => {
-    const own = ports.filter(port => port.protocol === protocol)
-    if (own.some(port => 'all' in port)) return [{ protocol }]
-    const numbers = own.flatMap(port =>
-      'first' in port ? [port.first === port.last ? port.first : `${port.first}:${port.last}`] : [],
-    )
-    const labels = new Set(own.flatMap(port => ('name' in port ? [portLabel(protocol, port.name)] : [])))
+/** The ports of a rule, by protocol; no ports at all mean any packet. */
+function portsMatches(ports: readonly PolicyPort[]): PortsMatch[] {
+  if (ports.length === 0) return [{}]
+  return (['tcp', 'udp', 'sctp'] as const).flatMap(protocol => {
+    const own = ports.filter(port => port.protocol === protocol).map(({ port }) => port)
+    if (own.includes(null)) return [{ protocol }]
+    const ranges = mergeRanges(own.filter(port => typeof port === 'object' && port !== null))
+    const names = new Set(own.filter(port => typeof port === 'string'))
     return [
-      ...(numbers.length === 0 ? [] : [{ protocol, ports: [...new Set(numbers)] }]),
-      ...[...labels].flatMap(label =>
-        numbersOf(label).map(number => ({
-          protocol,
-          ports: [Number(number)],
-          term: `${label} == '${number}'`,
-        })),
-      ),
+      ...(ranges.length === 0 ? [] : [{ protocol, ranges }]),
+      ...Array.from(names, name => ({ protocol, name })),
     ]
   })
 }
 
-/** The destination is whom the policy selects; a named port narrows that. */
-function ingressSides(peer: Peer | null, { term }: PortMatch): Partial<RuleJson>[] {
-  const own = term === undefined ? {} : { dst_selector: term }
-  if (peer === null) return [own]
-  if ('nets' in peer) return peer.nets.map(net => ({ src_net: formatCidr(net), ...own }))
-  return [{ src_selector: allOf(peer.terms), ...own }]
-}
+/** The rules of one direction of a policy, as matches of v1 rules. */
+export class PolicyRules {
+  readonly #direction: PolicyDirection
+  readonly #namespace: string
+  readonly #rules: readonly PolicyRule[]
 
-/** Only a pod has named ports, so a name shuts out every address that is none's. */
-function egressSides(peer: Peer | null, { term }: PortMatch): Partial<RuleJson>[] {
-  const named = term === undefined ? [] : [term]
-  if (peer !== null && 'terms' in peer) return [{ dst_selector: allOf([...peer.terms, ...named]) }]
-  const selector = term === undefined ? {} : { dst_selector: term }
-  if (peer === null) return [selector]
-  return peer.nets.map(net => ({ dst_net: formatCidr(net), ...selector }))
+  /** `namespace`: the policy's. */
+  constructor(direction: PolicyDirection, namespace: string, rules: readonly PolicyRule[]) {
+    this.#direction = direction
+    this.#namespace = namespace
+    this.#rules = rules
+  }
+
+  /** Without doubles. `numbersOf`: which numbers there are for a named port. */
+  matches(numbersOf: NumbersOf): RuleMatchJson[] {
+    const matches = new Map<string, RuleMatchJson>()
+    for (const { peers, ports } of this.#rules)
+      for (const peer of peers.length === 0 ? [null] : peers)
+        for (const port of portsMatches(ports))
+          for (const match of this.#match(peer, port, numbersOf)) matches.set(JSON.stringify(match), match)
+    return [...matches.values()]
+  }
+
+  /** The named ports whose numbers the rules depend on. */
+  references(): PortReference[] {
+    const references = new Set<PortReference>()
+    this.matches(reference => {
+      references.add(reference)
+      return []
+    })
+    return [...references]
+  }
+
+  #match(peer: PolicyPeer | null, port: PortsMatch, numbersOf: NumbersOf): RuleMatchJson[] {
+    const side = this.#direction === 'ingress' ? 'src' : 'dst'
+    const protocol: RuleMatchJson = port.protocol === undefined ? {} : { protocol: port.protocol }
+    const ports = port.ranges === undefined ? {} : { dst_ports: port.ranges.map(portToJson) }
+    const withPeer: RuleMatchJson[] =
+      peer === null
+        ? [protocol]
+        : peer.kind === 'pods'
+          ? [{ ...protocol, [`${side}_selector`]: peer.selector }]
+          : peer.networks.map(network => ({ ...protocol, [`${side}_net`]: network }))
+    if (port.name === undefined) return withPeer.map(match => ({ ...match, ...ports }))
+    return this.#numbered(withPeer, peer, port.protocol!, port.name, numbersOf)
+  }
+
+  /** A named port means another number on each destination, so there is a rule for each number. */
+  #numbered(
+    matches: readonly RuleMatchJson[],
+    peer: PolicyPeer | null,
+    protocol: Protocol,
+    name: string,
+    numbersOf: NumbersOf,
+  ): RuleMatchJson[] {
+    const destinations =
+      this.#direction === 'ingress' ? this.#namespace : peer?.kind === 'pods' ? peer.namespace : null
+    return numbersOf(portReference(destinations, protocol, name)).flatMap(number => {
+      const label = `${portLabel(`${protocol}.${name}`)} == '${number}'`
+      return matches.map(match => {
+        const scope =
+          match.dst_selector ?? (this.#direction === 'ingress' ? inNamespace(this.#namespace) : undefined)
+        const selector = scope === undefined ? label : `${scope} && ${label}`
+        return { ...match, dst_selector: selector, dst_ports: [number] }
+      })
+    })
+  }
 }

@@ -1,21 +1,28 @@
-/** What is wrong with a Kubernetes object, and what becomes of it. */
+import type { Refusal } from '../refusal.ts'
+
+/** What is wrong with a Kubernetes object, and what follows from it. */
 export interface KubernetesProblem {
-  /** As `objectKey` prints it. */
+  /** The object's Kubernetes key. */
   readonly key: string
   readonly reason: string
   readonly remedy: string
-  /** Of a pod's annotation: 1-based, in code points. */
+  /** In an annotation: where, 1-based, in code points. */
   readonly column?: number
-  /** What is enforced all the same: `no inbound traffic`. */
   readonly effect: string
 }
 
-/** What the container runtime said of a pod on this node: more than the API knows, and earlier. */
+export function problemOf(key: string, { reason, remedy }: Refusal, effect: string): KubernetesProblem {
+  return { key, reason, remedy, effect }
+}
+
+export const LAST_GOOD_STANDS = 'What was last good of it stands.'
+
+/** What the CNI plugin said of a pod's network. */
 export interface PodAttachment {
-  /** The host-side interface. */
+  /** Host-side interface. */
   readonly interface: string
   readonly mac: string | null
   readonly addresses: readonly string[]
-  /** The id of the sandbox (container) that this is about. */
+  /** Which sandbox of the pod it belongs to. */
   readonly sandbox: string
 }

@@ -1,57 +1,87 @@
+import { refused } from '../../source/event.ts'
+import { printKey } from '../key.ts'
 import type { PodProfile } from './pod-profile.ts'
+import type { V1Draft } from './v1-draft.ts'
 
-interface Use {
-  profile: PodProfile
-  pods: number
+interface Namespace {
+  /** The value of its profiles' labels; null: not known. */
+  labels: string | null
+  /** How many hold each of its profiles, by id. */
+  readonly holders: Map<string, number>
 }
 
-/** The profiles that pods use, shared or not. */
+/** Keeps the profiles that anything holds in the tree, with the labels of their namespaces. */
 export class ProfileBook {
-  readonly #uses = new Map<string, Use>()
-  readonly #byPod = new Map<string, string>()
-  readonly #byNamespace = new Map<string, Set<string>>()
+  readonly #draft: V1Draft
+  readonly #namespaces = new Map<string, Namespace>()
 
-  get(id: string): PodProfile | undefined {
-    return this.#uses.get(id)?.profile
+  constructor(draft: V1Draft) {
+    this.#draft = draft
   }
 
-  ofNamespace(namespace: string): Iterable<string> {
-    return this.#byNamespace.get(namespace) ?? []
+  /** Whether any profile of the namespace is held. */
+  isUsed(namespace: string): boolean {
+    return (this.#namespaces.get(namespace)?.holders.size ?? 0) > 0
   }
 
-  /** A pod uses this profile now (null: none). Returns the ids of profiles that may have come, gone or changed. */
-  use(pod: string, profile: PodProfile | null): string[] {
-    const touched: string[] = []
-    const before = this.#byPod.get(pod)
-    if (profile !== null) {
-      const use = this.#uses.get(profile.id)
-      if (use === undefined) this.#begin(profile)
-      else if (before !== profile.id) use.pods++
-      // Equal for all who share it; another one for a pod that has it for itself.
-      if (use === undefined || profile.tags !== null) touched.push(profile.id)
-      if (use !== undefined) use.profile = profile
-      this.#byPod.set(pod, profile.id)
-    } else this.#byPod.delete(pod)
-    if (before !== undefined && before !== profile?.id && this.#end(before)) touched.push(before)
-    return touched
+  /** Whether the labels of the namespace are known. */
+  isKnown(namespace: string): boolean {
+    return (this.#namespaces.get(namespace)?.labels ?? null) !== null
   }
 
-  #begin(profile: PodProfile): void {
-    this.#uses.set(profile.id, { profile, pods: 1 })
-    const own = this.#byNamespace.get(profile.namespace) ?? new Set<string>()
-    this.#byNamespace.set(profile.namespace, own.add(profile.id))
+  /** Takes one hold of a profile, and writes it. */
+  hold(profile: PodProfile): void {
+    const namespace = this.#namespace(profile.namespace)
+    const holders = namespace.holders.get(profile.id) ?? 0
+    namespace.holders.set(profile.id, holders + 1)
+    // What has no tags is shared, and who shares it has an equal one.
+    if (holders > 0 && profile.tags === null) return
+    this.#draft.set(printKey({ kind: 'profile-rules', profile: profile.id }), profile.rules)
+    this.#draft.set(printKey({ kind: 'profile-tags', profile: profile.id }), profile.tags)
+    this.#writeLabels(profile.namespace, profile.id)
   }
 
-  /** True when nobody uses it any more. */
-  #end(id: string): boolean {
-    const use = this.#uses.get(id)!
-    use.pods--
-    if (use.pods > 0) return false
-    this.#uses.delete(id)
-    const { namespace } = use.profile
-    const own = this.#byNamespace.get(namespace)!
-    own.delete(id)
-    if (own.size === 0) this.#byNamespace.delete(namespace)
-    return true
+  /** Gives one hold of a profile back; the last one removes it. */
+  release(name: string, id: string): void {
+    const { holders } = this.#namespaces.get(name)!
+    const rest = holders.get(id)! - 1
+    if (rest > 0) {
+      holders.set(id, rest)
+      return
+    }
+    holders.delete(id)
+    for (const kind of ['profile-rules', 'profile-tags', 'profile-labels'] as const)
+      this.#draft.set(printKey({ kind, profile: id }), null)
+    this.#forget(name)
+  }
+
+  /** `labels`: the value that all profiles of the namespace have; null: the namespace is not known. */
+  setLabels(name: string, labels: string | null): void {
+    const namespace = this.#namespace(name)
+    if (namespace.labels !== labels) {
+      namespace.labels = labels
+      for (const id of namespace.holders.keys()) this.#writeLabels(name, id)
+    }
+    this.#forget(name)
+  }
+
+  #namespace(name: string): Namespace {
+    let namespace = this.#namespaces.get(name)
+    if (namespace === undefined) {
+      namespace = { labels: null, holders: new Map() }
+      this.#namespaces.set(name, namespace)
+    }
+    return namespace
+  }
+
+  #forget(name: string): void {
+    const namespace = this.#namespaces.get(name)
+    if (namespace?.labels === null && namespace.holders.size === 0) this.#namespaces.delete(name)
+  }
+
+  #writeLabels(namespace: string, profile: string): void {
+    const labels = this.#namespaces.get(namespace)!.labels
+    const value = labels ?? refused(`the namespace ${namespace} is not known`)
+    this.#draft.set(printKey({ kind: 'profile-labels', profile }), value)
   }
 }

@@ -1,25 +1,28 @@
 /**
- * Labels that the translation gives to endpoints beside a pod's own. Pods and namespaces cannot set them: a pod's own
- * labels of the reserved prefix, and all of a namespace's, come below prefixes of their own. Selectors follow.
+ * The labels that podfence gives to pods. Pods cannot set them: what a pod itself carries under the reserved prefix
+ * stands under a name of its own, where selectors written for it look as well.
  */
-const RESERVED = 'podfence/'
+export const RESERVED_PREFIX = 'podfence/'
+export const NAMESPACE_LABEL = `${RESERVED_PREFIX}namespace`
+/** `valid` or `refused`, on pods whose annotation is policy. */
+export const ANNOTATION_LABEL = `${RESERVED_PREFIX}annotation`
 
-/** The namespace of a pod. */
-export const NAMESPACE_LABEL = `${RESERVED}namespace`
-/** `valid` or `refused` for pods whose annotation counts. */
-export const ANNOTATION_LABEL = `${RESERVED}annotation`
-
-/** A label of the pod's namespace. */
-export function namespaceLabel(key: string): string {
-  return `${RESERVED}ns/${key}`
-}
-
-/** The number of a named port of the pod. */
-export function portLabel(protocol: string, name: string): string {
-  return `${RESERVED}port.${protocol}.${name}`
-}
-
-/** The endpoint's label for a pod's own label: itself, or put aside where it looks like one of ours. */
+/** The label under which an endpoint carries a label of its pod. */
 export function podLabel(key: string): string {
-  return key.startsWith(RESERVED) ? `${RESERVED}pod/${key}` : key
+  return key.startsWith(RESERVED_PREFIX) ? `${RESERVED_PREFIX}pod/${key}` : key
+}
+
+/** The label that endpoints inherit for a label of their namespace. */
+export function namespaceLabel(key: string): string {
+  return `${RESERVED_PREFIX}ns/${key}`
+}
+
+/** The label with the number of a named port, for `tcp.http`. */
+export function portLabel(port: string): string {
+  return `${RESERVED_PREFIX}port.${port}`
+}
+
+/** A selector of all pods of a namespace. */
+export function inNamespace(namespace: string): string {
+  return `${NAMESPACE_LABEL} == '${namespace}'`
 }
