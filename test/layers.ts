@@ -6,8 +6,12 @@ import t from 'tap'
 const FLOW = ['source', 'model', 'policy', 'render', 'kernel', 'runtime', 'lab', 'cni', 'cli']
 const ROOT = join(import.meta.dirname, '../src')
 
-/** Files directly under src/: the error catalogue is below everything, the composition root above all but cli. */
-const FILES: Record<string, number> = { 'errors.ts': -1, 'agent.ts': FLOW.indexOf('lab') + 0.5 }
+/** Files directly under src/: the error catalogue is below everything, each daemon's composition root above all but cli. */
+const FILES: Record<string, number> = {
+  'errors.ts': -1,
+  'agent.ts': FLOW.indexOf('lab') + 0.5,
+  'controller.ts': FLOW.indexOf('lab') + 0.5,
+}
 
 const sources = readdirSync(ROOT, { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.ts'))
 
@@ -43,13 +47,14 @@ t.test('a folder imports only from folders before it', async t => {
   }
 })
 
-t.test('one file spawns processes, one opens etcd', async t => {
+t.test('one file spawns processes, one opens etcd, one Kubernetes', async t => {
   const users = (pattern: RegExp) =>
     sources.filter(file =>
       runtimeImports(readFileSync(join(ROOT, file), 'utf8')).some(name => pattern.test(name)),
     )
   t.same(users(/^(execa|node:child_process|child_process)$/), ['kernel/process.ts'])
   t.same(users(/^etcd3$/), ['source/etcd-client.ts'])
+  t.same(users(/^node:https$/), ['source/kubernetes/client.ts'])
 })
 
 t.test('no barrels, no default exports, no utils', async t => {

@@ -1,4 +1,5 @@
-import { PENDING_PROFILE, type PodAttachment } from '../runtime/cni/attachment.ts'
+import type { PodAttachment } from '../model/kubernetes/problem.ts'
+import { PENDING_PROFILE } from '../runtime/cni/attachment.ts'
 import { ROOT } from '../source/v1-tree.ts'
 
 /** Under which the endpoints of a host's pods lie. */

@@ -1,4 +1,5 @@
 import type { KernelDriver } from '../kernel/driver.ts'
+import type { KubernetesProblem } from '../model/kubernetes/problem.ts'
 import type { PolicyWarning } from '../policy/warning.ts'
 import type { NameCollision } from '../render/name.ts'
 import { type EndpointGround, endpointStates } from './endpoint-states.ts'
@@ -24,6 +25,8 @@ export interface AgentNotes {
   ignoredConfig: readonly IgnoredKey[]
   needRestart: readonly string[]
   lastCutScan: Status['lastCutScan']
+  /** What is wrong with Kubernetes objects, by their keys; a live map. */
+  objectProblems: ReadonlyMap<string, KubernetesProblem>
   /** Each by what it is about, so that it can be taken back. */
   readonly warnings: Map<string, string>
 }
@@ -44,6 +47,7 @@ export function newNotes(host: string, sourceName: string): AgentNotes {
     ignoredConfig: [],
     needRestart: [],
     lastCutScan: null,
+    objectProblems: new Map(),
     warnings: new Map(),
   }
 }
@@ -81,7 +85,7 @@ export function agentStatus(
       lastRefresh: notes.lastRefresh?.toISOString() ?? null,
     },
     endpoints: endpointStates(enforcement.endpoints(), endpointGround(enforcement, driver, pending)),
-    rejections: [...enforcement.intake.tree.rejections().values()],
+    rejections: [...enforcement.intake.tree.rejections().values(), ...notes.objectProblems.values()],
     refused: kernel.refused,
     short: kernel.short,
     policyWarnings: [...enforcement.engine.warnings(), ...collisions.map(collisionWarning)],

@@ -136,6 +136,8 @@ function contradictions(settings: Settings): string[] {
     wrong.push(
       'etcdUser and etcdPassword (or etcdPasswordFile) belong together, and only one of them is set.',
     )
+  if (settings.k8sAuthToken !== null && settings.k8sAuthTokenFile !== null)
+    wrong.push('k8sAuthToken and k8sAuthTokenFile are both set; one is enough.')
   if (settings.interfacePrefixes.length + settings.bridges.length === 0)
     wrong.push('interfacePrefixes and bridges are both empty, so no workload could be recognised.')
   for (const bridge of settings.bridges) {

@@ -1,12 +1,4 @@
-/** What the CNI plugin says of a pod of this node: how it hangs on the node now. */
-export interface PodAttachment {
-  /** The host's end of its veth. */
-  readonly interface: string
-  readonly mac: string | null
-  readonly addresses: readonly string[]
-  /** Id of the container that holds the pod's network namespace. */
-  readonly sandbox: string
-}
+import type { PodAttachment } from '../../model/kubernetes/problem.ts'
 
 /** A source whose endpoints know their interface only from the CNI plugin. */
 export interface Attachments {

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { PodAttachment } from '../../../src/runtime/cni/attachment.ts'
+import type { PodAttachment } from '../../../src/model/kubernetes/problem.ts'
 import { AttachmentBook } from '../../../src/runtime/cni/attachment-book.ts'
 import { AttachmentFiles } from '../../../src/runtime/cni/attachment-files.ts'
 

@@ -165,7 +165,9 @@ t.test('what the kernel does not take of the endpoint keeps ADD waiting, and is 
   const adding = asked(desk.add(WEB))
   know()
   const place = { family: 4, table: 'filter', chain: 'podf-to-x' } as const
-  refuse([{ ...place, owner: endpointOwner('node1/k8s/default.web/eth0', 'to'), said: 'no room', litter: false }])
+  refuse([
+    { ...place, owner: endpointOwner('node1/k8s/default.web/eth0', 'to'), said: 'no room', litter: false },
+  ])
   await step()
   t.equal(adding.now, '')
   await clock.advance(5000)
