@@ -85,6 +85,7 @@ export interface Action {
   readonly ips?: readonly string[]
   readonly phase?: string
   readonly pod?: CasePod
+  readonly namespace?: CaseNamespace
   readonly policy?: CasePolicy
 }
 
@@ -175,9 +176,11 @@ export class CaseWorld {
         this.#policies.delete(`${ns}/${name}`)
         return
       case 'createNamespace':
-      case 'setNamespaceLabels':
-        this.#namespaces.set(name!, { name: name!, labels: action.labels ?? {} })
+      case 'setNamespaceLabels': {
+        const namespace = action.namespace ?? { name: name!, labels: action.labels ?? {} }
+        this.#namespaces.set(namespace.name, namespace)
         return
+      }
       case 'deleteNamespace':
         this.#namespaces.delete(name!)
         for (const [key, pod] of this.#pods) if (pod.ns === name) this.#pods.delete(key)

@@ -40,8 +40,14 @@ export function kernelDepth(backend: Backend, processes: Processes): Depth {
         memory.whole = true
       }
       const play = new KernelPlay(given, ground, memory)
-      await play.begin()
-      return play
+      const whole = async <Result>(work: Promise<Result>): Promise<Result> => {
+        memory.whole = false
+        const result = await work
+        memory.whole = true
+        return result
+      }
+      await whole(play.begin())
+      return { judge: asked => whole(play.judge(asked)), act: actions => whole(play.act(actions)) }
     },
     async close() {
       await ground?.close()

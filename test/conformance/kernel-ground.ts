@@ -12,6 +12,9 @@ import { KernelPods, type PodDifference } from './kernel-pods.ts'
 import type { End, Question } from './kernel-questions.ts'
 import { prepareCalls, serveCalls } from './kernel-services.ts'
 
+/** Agents start while everything else does; and nothing here is a measure of speed. */
+const PATIENCE_MS = 120_000
+
 /** The nodes of a case as network namespaces, each with a real agent, the store that they watch, and the pods of now. */
 export class KernelGround {
   readonly stage: Stage
@@ -52,7 +55,8 @@ export class KernelGround {
     const wanted = new Map([...tree, [READY_KEY, 'true']])
     const changes = worldChanges(this.#shown, wanted)
     this.#shown = wanted
-    if (changes.length > 0) await this.stage.write(changes)
+    if (changes.length > 0) await this.stage.write(changes, false)
+    await this.stage.enforced(PATIENCE_MS)
     const { agents, lab } = this.stage
     // Where an agent has ended its last rules stand, which may look right.
     if (agents.size < lab.nodes.length)
