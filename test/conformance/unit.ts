@@ -1,6 +1,7 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import type { Commands } from '../../src/lab/commands.ts'
+import { labNode } from '../../src/lab/node.ts'
 import { readArguments } from './arguments.ts'
 import { type Case, CaseWorld, type Expectation, readCase } from './case.ts'
 import { caseFiles } from './case-files.ts'
@@ -138,4 +139,44 @@ t.test('a case is read as the API has its objects, and its steps as changes of t
     ],
     'a namespace takes along what is in it',
   )
+})
+
+t.test('nodes and pods in the laboratory have the addresses of the case', async t => {
+  const { nodes, pods } = readCase(LIFECYCLE)
+  const [one, two] = nodeRequests(nodes)
+  t.same(one, {
+    name: 'n1',
+    addresses: {
+      address4: '192.168.10.11',
+      address6: 'fd00:192:168:10::11',
+      gateway4: '10.244.1.1',
+      bridge4: '10.244.1.0/24',
+      gateway6: 'fd00:10:244:1::1',
+      bridge6: 'fd00:10:244:1::/64',
+    },
+  })
+  const shared = nodeRequests(nodes.map(({ name, ips }) => ({ name, ips: [...ips.slice(0, 2), '10.9.0.1'] })))
+  t.same(Object.keys(shared[0]!.addresses!), ['address4', 'address6'], 'a range of two nodes leads to neither')
+  t.same(nodeRequests([{ name: 'bare', ips: [] }]), [{ name: 'bare', addresses: {} }])
+
+  const commands = {} as Commands
+  const [first, second] = [one!, two!].map((request, index) => labNode(request, index + 1, 'nft', commands))
+  const podNamed = (name: string) => pods.find(pod => pod.name === name)!
+  t.match(podRequest(podNamed('web'), first!), { name: 'x.web', kind: 'routed', address4: '10.244.1.10' })
+  t.match(podRequest(podNamed('client'), second!), { name: 'y.client', kind: 'bridge', hairpin: true })
+  const stranger = { ...podNamed('client'), ips: ['10.244.1.99'] }
+  t.match(podRequest(stranger, second!), { kind: 'routed', address4: '10.244.1.99', address6: null })
+})
+
+t.test('work is done so many at a time, and its results keep their order', async t => {
+  let running = 0
+  let most = 0
+  const results = await inTurns([3, 1, 2, 5, 4], 2, async item => {
+    most = Math.max(most, ++running)
+    for (let turn = 0; turn < item; turn++) await Promise.resolve()
+    running--
+    return item * 10
+  })
+  t.same(results, [30, 10, 20, 50, 40])
+  t.equal(most, 2)
 })
