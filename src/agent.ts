@@ -10,6 +10,8 @@ import { type AgentDoors, openDoors } from './runtime/agent-doors.ts'
 import { AgentLife } from './runtime/agent-life.ts'
 import { agentStatus, newNotes } from './runtime/agent-status.ts'
 import { systemClock } from './runtime/clock.ts'
+import { openDesk } from './runtime/cni/open-desk.ts'
+import { cniRoutes } from './runtime/cni/routes.ts'
 import { ConnectionScan } from './runtime/connection-scan.ts'
 import { Enforcement } from './runtime/enforcement.ts'
 import { explain } from './runtime/explain.ts'
@@ -45,7 +47,8 @@ const BEAT_MS = 10_000
  *       Source, translated     │         pace, settings                 │                           │    └────> ipset
  *     files ───── FilesSource ─┘                                        │                           │
  *                       FormerConnections <─ handover ─┴── enforced ─> ConnectionScan ─> conntrack, cut sets
- *     KernelMonitor: foreign commits ─> KernelDriver         AgentDoors: socket, health, metrics, status.json
+ *     KernelMonitor: foreign commits ─> KernelDriver         AgentDoors: sockets, health, metrics, status.json
+ *     podfence-cni ─> cni.sock ─> CniDesk ─> source's attachments;  waits until enforced
  *
  * Runs until SIGTERM or SIGINT; resolves with the exit code. The rules stand then, unless `cleanupOnExit`.
  * `readSources` gives flags, environment and file as they are now; SIGHUP asks again.
@@ -144,6 +147,7 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
 
   const objectProblems = new ObjectProblems(log, metrics)
   const source = await openSource(settings, {
+    log,
     files(problems) {
       notes.warnings.delete('files')
       if (problems.length > 0) notes.warnings.set('files', problems.join('; '))
@@ -162,6 +166,8 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
   const watchdog = new Watchdog(clock, STUCK_MS)
   const notifier = createNotifier(process.env, (file, args) => processes.run(file, args, { timeoutMs: 5000 }))
   const notes = newNotes(settings.hostName, source.watch.name)
+  const cni = openDesk({ live, attachments: source.attachments, enforcement, driver, notes, clock, log })
+  closers.add('cni', () => cni.stop())
   const otherBackend = new OtherBackend({ processes, backend: choice.backend, driver, log, notes })
   const status = () => agentStatus(notes, enforcement, driver, health)
   const life: AgentLife = new AgentLife({
@@ -180,6 +186,7 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
     notes,
     changed(enforced) {
       doors?.statusChanged()
+      cni.changed()
       metrics.ready.set(health.answer('readiness').healthy ? 1 : 0)
       if (enforced && enforcement.inSync) statusKeys.enforced(engine, () => status().endpoints)
     },
@@ -217,6 +224,7 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
           return page.text()
         },
       },
+      cniRoutes(cni.desk),
       log,
     )
     closers.add('doors', () => doors?.close())

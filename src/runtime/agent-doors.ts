@@ -1,9 +1,9 @@
 import { PodfenceError } from '../errors.ts'
 import { type AgentAnswers, agentRoutes } from './agent-routes.ts'
-import { serveAgentSocket } from './agent-socket.ts'
+import { cniSocketPath, serveAgentSocket, serveCniSocket } from './agent-socket.ts'
 import type { Health } from './health.ts'
 import { healthRoutes, metricsRoutes } from './health-routes.ts'
-import { listenHttp } from './http.ts'
+import { listenHttp, type Routes } from './http.ts'
 import type { Logger } from './log.ts'
 import type { MetricsPage } from './metrics.ts'
 import type { Settings } from './setting-table.ts'
@@ -30,6 +30,7 @@ export async function openDoors(
   answers: AgentAnswers,
   health: Health,
   page: MetricsPage,
+  cni: Routes,
   log: Logger,
 ): Promise<AgentDoors> {
   let closed = false
@@ -54,6 +55,7 @@ export async function openDoors(
   }
   const socket = () => serveAgentSocket(settings.runDir, agentRoutes(answers))
   await open('the socket', socket)
+  await open('the CNI socket', () => serveCniSocket(cniSocketPath(settings), cni))
   const { healthAddress, metricsAddress } = settings
   if (healthAddress !== null)
     await open('health', () => listenHttp('health', healthAddress, healthRoutes(health)))

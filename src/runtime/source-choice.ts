@@ -2,7 +2,9 @@ import type { KubernetesProblem } from '../model/kubernetes/problem.ts'
 import type { Source } from '../source/event.ts'
 import type { FileContent } from '../source/file-set.ts'
 import type { Store } from '../source/store.ts'
+import type { Attachments } from './cni/attachment.ts'
 import { etcdOptions } from './etcd-options.ts'
+import type { Logger } from './log.ts'
 import type { Settings } from './setting-table.ts'
 import { TranslatedSource } from './translated-source.ts'
 
@@ -16,20 +18,21 @@ export interface ChosenSource {
   readonly statusStore: Store | null
   /** Whether only the Ready key makes a snapshot count. */
   readonly gated: boolean
-  /** Where the container runtime's word of this node's pods goes; null: the store itself has it. */
-  readonly attachments: TranslatedSource | null
-  close(): void
+  /** Who is to know what the CNI plugin says of pods; null where that is in the store. */
+  readonly attachments: Attachments | null
+  close(): void | Promise<void>
 }
 
 /** Who hears what is wrong with the objects of a source, whenever that may have changed. */
 export interface SourceProblems {
+  readonly log: Logger
   files(problems: readonly string[]): void
   kubernetes(problems: ReadonlyMap<string, KubernetesProblem>): void
 }
 
 /** Opens the source without waiting for it. Throws CONFIG_INVALID. */
 export async function openSource(settings: Settings, problems: SourceProblems): Promise<ChosenSource> {
-  if (settings.source === 'kubernetes') return openKubernetes(settings, problems.kubernetes)
+  if (settings.source === 'kubernetes') return openKubernetes(settings, problems)
   if (settings.source === 'files') {
     const [{ FilesSource }, { readObjectFile }] = await Promise.all([
       import('../source/files-source.ts'),
@@ -53,17 +56,18 @@ export async function openSource(settings: Settings, problems: SourceProblems): 
 }
 
 /** Without a store in between: the objects are translated here. */
-async function openKubernetes(
-  settings: Settings,
-  onProblems: SourceProblems['kubernetes'],
-): Promise<ChosenSource> {
+async function openKubernetes(settings: Settings, problems: SourceProblems): Promise<ChosenSource> {
   const [
     { openKubernetes: openApi },
+    { warnOfPod },
+    { ProblemEvents },
     { KubernetesSource },
     { KubernetesTranslation },
     { kubernetesOptions },
   ] = await Promise.all([
     import('../source/kubernetes/client.ts'),
+    import('../source/kubernetes/pod-event.ts'),
+    import('./problem-events.ts'),
     import('../source/kubernetes/kubernetes-source.ts'),
     import('../model/kubernetes/translation.ts'),
     import('./kubernetes-options.ts'),
@@ -73,6 +77,20 @@ async function openKubernetes(
   // Nobody else reads this tree, so pods may share profiles.
   const options = { annotationPolicy, defaultPolicy, annotationCombine, profiles: 'shared' } as const
   const translation = new KubernetesTranslation(options)
-  const watch = new TranslatedSource(new KubernetesSource(api), translation, onProblems)
-  return { watch, statusStore: null, gated: false, attachments: watch, close: () => api.close() }
+  // Each node tells of its own pods, or every agent would tell of all of them.
+  const events = new ProblemEvents({
+    host: settings.hostName,
+    write: warning => warnOfPod(api, warning, new Date()),
+    tells: () => true,
+    log: problems.log,
+  })
+  const watch = new TranslatedSource(events.listening(new KubernetesSource(api)), translation, found => {
+    problems.kubernetes(found)
+    events.problems(found)
+  })
+  const close = async () => {
+    await events.stop()
+    api.close()
+  }
+  return { watch, statusStore: null, gated: false, attachments: watch, close }
 }

@@ -18,7 +18,8 @@ const DEPTHS = ['policy', 'rules', 'kernel'] as const
 export function readArguments(words: readonly string[]): Arguments {
   const { values, positionals } = parse(words)
   const depth = DEPTHS.find(name => name === values.depth)
-  if (depth === undefined) throw new PodfenceError('USAGE', `--depth ${values.depth}: there is no such depth.`)
+  if (depth === undefined)
+    throw new PodfenceError('USAGE', `--depth ${values.depth}: there is no such depth.`)
   const backends = BACKENDS.filter(name => values.backend === 'both' || values.backend === name)
   if (backends.length === 0)
     throw new PodfenceError('USAGE', `--backend ${values.backend}: there is no such backend.`)

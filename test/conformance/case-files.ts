@@ -15,7 +15,8 @@ export function caseFiles(paths: readonly string[], calledIn = process.env.INIT_
     if (found === undefined) throw new PodfenceError('USAGE', `There is no ${path}.`)
     if (!statSync(found).isDirectory()) return [found]
     const files = filesBelow(found)
-    if (files.length === 0) throw new PodfenceError('USAGE', `${path} holds no case: no file of it ends in .json.`)
+    if (files.length === 0)
+      throw new PodfenceError('USAGE', `${path} holds no case: no file of it ends in .json.`)
     return files
   })
 }

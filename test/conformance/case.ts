@@ -139,7 +139,7 @@ export class CaseWorld {
         ({ name, labels }) =>
           [
             objectKey('namespaces', '', name),
-            JSON.stringify({ kind: 'Namespace', metadata: { name, labels } }),
+            JSON.stringify({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } }),
           ] as const,
       ),
       ...[...this.#pods.values()].map(pod => [objectKey('pods', pod.ns, pod.name), podText(pod)] as const),
@@ -223,11 +223,9 @@ function nameOf({ metadata }: CasePolicy): string {
   return `${metadata.namespace}/${metadata.name}`
 }
 
-/** The API tells a node's internal addresses, one a family, and nothing of the bridge of its pods. */
 function nodeText({ name, ips }: CaseNode): string {
-  const internal = [ownAddress(ips, 'IPv4'), ownAddress(ips, 'IPv6')].filter(ip => ip !== null)
-  const addresses = internal.map(address => ({ type: 'InternalIP', address }))
-  return JSON.stringify({ kind: 'Node', metadata: { name }, status: { addresses } })
+  const addresses = ips.map(address => ({ type: 'InternalIP', address }))
+  return JSON.stringify({ apiVersion: 'v1', kind: 'Node', metadata: { name }, status: { addresses } })
 }
 
 /** The first address of a family; null when there is none. */
@@ -243,6 +241,7 @@ export function isFinished({ phase }: CasePod): boolean {
 function podText(pod: CasePod): string {
   const { ns: namespace, name, labels, ips, node, containerPorts = [] } = pod
   return JSON.stringify({
+    apiVersion: 'v1',
     kind: 'Pod',
     metadata: {
       name,

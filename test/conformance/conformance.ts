@@ -3,12 +3,6 @@ import type { Depth } from './depth.ts'
 import { depthLine, resultLines, tally } from './report.ts'
 import { type CaseResult, playCase } from './runner.ts'
 
-/** Where a run tells what it finds, and how it goes on. */
-export interface Teller {
-  line(text: string): void
-  note(text: string): void
-}
-
 /**
  * Plays all cases at each depth, one depth after the other, and tells each wrong verdict; the last line is
  * `N passed, N failed`. Resolves with whether there were cases and all have passed.
@@ -16,7 +10,7 @@ export interface Teller {
 export async function playAll(
   cases: readonly Case[],
   depths: readonly (() => Promise<Depth>)[],
-  teller: Teller,
+  say: (line: string) => void,
 ): Promise<boolean> {
   const runs: CaseResult[][] = []
   for (const open of depths) {
@@ -28,14 +22,14 @@ export async function playAll(
       for (const given of cases) {
         const result = await playCase(given, depth)
         results.push(result)
-        for (const line of resultLines(result)) teller.line(line)
+        for (const line of resultLines(result)) say(line)
       }
     } finally {
       await depth.close()
     }
-    teller.note(depthLine(depth.name, results, (performance.now() - began) / 60_000))
+    say(depthLine(depth.name, results, (performance.now() - began) / 60_000))
   }
   const { passed, failed } = tally(runs)
-  teller.line(`${passed} passed, ${failed} failed`)
+  say(`${passed} passed, ${failed} failed`)
   return failed === 0 && passed > 0
 }

@@ -4,7 +4,7 @@ import { KubernetesTranslation } from '../../src/model/kubernetes/translation.ts
 import type { KeyChange } from '../../src/source/event.ts'
 import { parseObjectKey } from '../../src/source/kubernetes/object-key.ts'
 import { type Action, type Case, CaseWorld, type Expectation, isFinished, ownAddress } from './case.ts'
-import type { Answer, Depth, Play } from './depth.ts'
+import { type Answer, type Depth, nobody, type Play } from './depth.ts'
 import { KernelGround } from './kernel-ground.ts'
 import { ask, type End, inTurns, isSilence, type Question } from './kernel-questions.ts'
 
@@ -31,7 +31,8 @@ export function kernelDepth(backend: Backend, processes: Processes): Depth {
   return {
     name: `kernel, iptables-${backend}`,
     async begin(given) {
-      const fit = ground?.stands(given.nodes) && ground.stage.agents.size === given.nodes.length && memory.whole
+      const fit =
+        ground?.stands(given.nodes) && ground.stage.agents.size === given.nodes.length && memory.whole
       if (!fit) {
         await ground?.close()
         ground = null
@@ -47,7 +48,11 @@ export function kernelDepth(backend: Backend, processes: Processes): Depth {
         return result
       }
       await whole(play.begin())
-      return { judge: asked => whole(play.judge(asked)), act: actions => whole(play.act(actions)) }
+      return {
+        judge: asked => whole(play.judge(asked)),
+        act: actions => whole(play.act(actions)),
+        refused: () => play.refused(),
+      }
     },
     async close() {
       await ground?.close()
@@ -100,6 +105,10 @@ class KernelPlay implements Play {
       else this.#tree.set(key, value)
     }
     await this.#ground.show(this.#tree)
+  }
+
+  refused(): readonly string[] {
+    return [...this.#translation.problems().values()].map(({ key, reason }) => `${key}: ${reason}`)
   }
 
   async #build() {
@@ -193,10 +202,7 @@ function attachAll(translation: KubernetesTranslation, ground: KernelGround): Ke
 }
 
 function packetOf({ from, to, called, protocol }: Question): string {
-  return [from.namespace, from.address, to.namespace, to.address, called.address, protocol, called.port].join(' ')
-}
-
-/** Nothing can be sent from or to what is not there. */
-function nobody({ from, to, family }: Expectation): Answer {
-  return { allow: false, trail: async () => [`${from} or ${to} has no ${family} address now`] }
+  return [from.namespace, from.address, to.namespace, to.address, called.address, protocol, called.port].join(
+    ' ',
+  )
 }

@@ -32,8 +32,15 @@ export class KernelGround {
     this.#nodes = nodes
   }
 
-  static async open(nodes: readonly CaseNode[], backend: Backend, processes: Processes): Promise<KernelGround> {
-    const stage = await openStage({ backend, nodes: nodeRequests(nodes), flags: ['--bridges', 'cbr0'] }, processes)
+  static async open(
+    nodes: readonly CaseNode[],
+    backend: Backend,
+    processes: Processes,
+  ): Promise<KernelGround> {
+    const stage = await openStage(
+      { backend, nodes: nodeRequests(nodes), flags: ['--bridges', 'cbr0'] },
+      processes,
+    )
     return new KernelGround(stage, nodes)
   }
 

@@ -36,7 +36,9 @@ export async function serveCalls(node: LabNode, calls: readonly ServiceCall[]): 
       'COMMIT',
       '',
     ]
-    await node.run([toolName(node.backend, family, 'restore'), '--noflush', '-w'], { input: input.join('\n') })
+    await node.run([toolName(node.backend, family, 'restore'), '--noflush', '-w'], {
+      input: input.join('\n'),
+    })
   }
 }
 

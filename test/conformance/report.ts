@@ -1,19 +1,26 @@
 import type { Expectation } from './case.ts'
-import { type CaseResult, type Deviation, hasPassed } from './runner.ts'
+import { type CaseResult, type Deviation, hasPassed, type Part } from './runner.ts'
 
 /** A case that did not pass, in words; nothing for one that did. */
-export function resultLines({ name, depth, wrong, failure }: CaseResult): string[] {
-  const lines = wrong.flatMap(deviation => deviationLines(`${name} (${depth})`, deviation))
-  if (failure !== null) lines.push(`${name} (${depth}): could not be played: ${failure}`)
-  return lines
+export function resultLines(result: CaseResult): string[] {
+  if (hasPassed(result)) return []
+  const { name, depth, judged, wrong, refused, failure } = result
+  return [
+    `not ok: ${name} (${depth}): ${wrong.length} of ${judged} verdicts are wrong`,
+    ...wrong.flatMap(deviationLines),
+    ...refused.map(reason => `  refused: ${reason}`),
+    ...(failure === null ? [] : [`  could not be played to its end: ${failure}`]),
+  ]
 }
 
-function deviationLines(where: string, { when, expected, allow, trail }: Deviation): string[] {
-  const got = allow === null ? 'it cannot be told' : verdict(allow)
-  return [
-    `${where}, ${when}: ${packet(expected)}: ${verdict(expected.allow)} expected, ${got}`,
-    ...trail.map(line => `    ${line}`),
-  ]
+function deviationLines({ when, expected, answer, parts, trail }: Deviation): string[] {
+  const differences = parts.map(part => difference(part, expected[part], answer[part]!))
+  return [`  ${when}: ${packet(expected)}: ${differences.join('; ')}`, ...trail.map(line => `      ${line}`)]
+}
+
+function difference(part: Part, expected: boolean, got: boolean | null): string {
+  const what = part === 'allow' ? '' : `${part} `
+  return `${what}${verdict(expected)} expected, ${got === null ? 'that cannot be told' : verdict(got)}`
 }
 
 function packet({ from, to, family, protocol, port, via, viaPort }: Expectation): string {

@@ -1,12 +1,17 @@
 import type { Case, Expectation } from './case.ts'
 import type { Answer, Depth } from './depth.ts'
 
+const PARTS = ['allow', 'egress', 'ingress'] as const
+export type Part = (typeof PARTS)[number]
+
 /** One verdict that is not as the case has it. */
 export interface Deviation {
   /** The step after which it was asked. */
   readonly when: string
   readonly expected: Expectation
-  readonly allow: boolean | null
+  readonly answer: Answer
+  /** What of it is wrong: the verdict, or a half of it. */
+  readonly parts: readonly Part[]
   readonly trail: readonly string[]
 }
 
@@ -19,12 +24,15 @@ export interface CaseResult {
   readonly wrong: readonly Deviation[]
   /** By strength: how many were only told, and how many of those are otherwise. */
   readonly told: ReadonlyMap<string, { readonly asked: number; readonly otherwise: number }>
+  /** Objects that were not taken as they are, and why. */
+  readonly refused: readonly string[]
   /** Why it could not be played to its end. */
   readonly failure: string | null
 }
 
-export function hasPassed({ wrong, failure }: CaseResult): boolean {
-  return wrong.length === 0 && failure === null
+/** A case in which nothing was judged shows nothing. */
+export function hasPassed({ judged, wrong, refused, failure }: CaseResult): boolean {
+  return judged > 0 && wrong.length === 0 && refused.length === 0 && failure === null
 }
 
 /** Plays a case, its steps included. Never rejects: what goes wrong with the play itself is the result's failure. */
@@ -35,20 +43,21 @@ export async function playCase(given: Case, depth: Depth): Promise<CaseResult> {
 
   const compare = async (when: string, expect: readonly Expectation[], answers: readonly Answer[]) => {
     for (const [index, expected] of expect.entries()) {
-      const { allow, trail } = answers[index]!
-      const asExpected = allow === expected.allow
+      const answer = answers[index]!
+      const parts = PARTS.filter(part => answer[part] !== undefined && answer[part] !== expected[part])
       if (expected.strength === undefined) {
         judged++
-        if (!asExpected) wrong.push({ when, expected, allow, trail: await trail() })
+        if (parts.length > 0) wrong.push({ when, expected, answer, parts, trail: await answer.trail() })
         continue
       }
       const count = told.get(expected.strength) ?? { asked: 0, otherwise: 0 }
       told.set(expected.strength, count)
       count.asked++
-      if (!asExpected) count.otherwise++
+      if (parts.includes('allow')) count.otherwise++
     }
   }
 
+  let refused: readonly string[] = []
   let failure: string | null = null
   try {
     const play = await depth.begin(given)
@@ -57,8 +66,9 @@ export async function playCase(given: Case, depth: Depth): Promise<CaseResult> {
       await play.act(actions)
       await compare(`after the step "${name}"`, expect, await play.judge(expect))
     }
+    refused = play.refused()
   } catch (error) {
     failure = error instanceof Error ? error.message : String(error)
   }
-  return { name: given.name, depth: depth.name, judged, wrong, told, failure }
+  return { name: given.name, depth: depth.name, judged, wrong, told, refused, failure }
 }

@@ -331,6 +331,7 @@ t.test('closed doors start nothing any more', async t => {
     { status, explain: () => t.fail() as never, render: () => '' },
     new Health(clock),
     page,
+    {},
     QUIET,
   )
   await doors.close()

@@ -1,5 +1,4 @@
 import type { Readable } from 'node:stream'
-import { AnswerTooLong } from './api.ts'
 
 /**
  * The chunks of an answer; throws SilentAnswer when none comes for `idleMs`, and what `explain` makes of any other
@@ -41,3 +40,6 @@ export async function wholeText(
 }
 
 export class SilentAnswer extends Error {}
+
+/** More bytes than anybody can want; a page of a listing must be smaller then. */
+export class AnswerTooLong extends Error {}

@@ -35,8 +35,8 @@ export function answeredError(api: string, status: number, body: string): ApiErr
 }
 
 /** From what Node threw while a request was under way. */
-export function unansweredError(api: string, error: unknown): ApiError {
-  if (error instanceof ApiError) return error
+export function unansweredError(api: string, error: unknown): PodfenceError {
+  if (error instanceof PodfenceError) return error
   const { code = '', message } = plainest(error)
   const next = UNTRUSTED.test(code) ? NEXT_UNTRUSTED : undefined
   const sentence = `Kubernetes API at ${api}: ${message || code}`

@@ -12,7 +12,7 @@ export interface KubernetesApi {
   /**
    * Reads an answer of JSON lines for as long as it lasts. Resolves with `ended` when the server ended it, and with
    * `silent` when it said nothing for too long; rejects when the connection breaks, the signal aborts, a line is of
-   * absurd size (LineTooLong) or the listener throws.
+   * absurd size (the cause is LineTooLong then), and with whatever the listener throws.
    */
   stream(path: string, listener: StreamListener, options?: CallOptions): Promise<'ended' | 'silent'>
   close(): void
@@ -30,9 +30,3 @@ export interface StreamListener {
   /** The lines that came together. */
   lines(lines: readonly string[]): void
 }
-
-/** The answer has more bytes than anybody can want; a page of a listing must be smaller then. */
-export class AnswerTooLong extends Error {}
-
-/** A line of a stream has more bytes than an object can have. */
-export class LineTooLong extends Error {}

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import { PodfenceError } from '../../errors.ts'
 import type { ApiAccess, Material } from './access.ts'
@@ -44,6 +45,8 @@ export class Credentials {
     const made = JSON.stringify([ca, cert, key])
     if (this.context !== null && made === this.made) return this.context
     try {
+      // A secure context passes over a CA that it cannot read, and then trusts nobody.
+      if (ca) new X509Certificate(ca)
       this.context = createSecureContext({ ...(ca ? { ca } : {}), ...(cert && key ? { cert, key } : {}) })
       this.made = made
     } catch (cause) {

@@ -10,9 +10,18 @@ export class Digests {
   /** Whether `text` (null: gone) is news. Remembers it. */
   isNew(key: string, text: string | null): boolean {
     if (text === null) return this.known.delete(key)
-    const digest = createHash('sha256').update(text).digest().toString('latin1', 0, 16)
+    const digest = digestOf(text)
     if (this.known.get(key) === digest) return false
     this.known.set(key, digest)
     return true
   }
+
+  /** Whether `text` is what was told of the key last. */
+  has(key: string, text: string): boolean {
+    return this.known.get(key) === digestOf(text)
+  }
+}
+
+function digestOf(text: string): string {
+  return createHash('sha256').update(text).digest().toString('latin1', 0, 16)
 }

@@ -1,6 +1,8 @@
 import type { Feed, Listing, WatchObserver } from '../list-then-watch.ts'
 import { HistoryGone } from '../store.ts'
-import { AnswerTooLong, type KubernetesApi } from './api.ts'
+import { AnswerTooLong } from './answer.ts'
+import type { KubernetesApi } from './api.ts'
+import { ApiError } from './api-error.ts'
 import { Digests } from './digests.ts'
 import { listAll } from './listing.ts'
 import { type RoundOptions, WatchRound } from './watch-round.ts'
@@ -37,7 +39,8 @@ export class KubernetesFeed implements Feed<KubernetesPosition> {
     try {
       return await this.listAt(this.pageSize, signal)
     } catch (error) {
-      if (!(error instanceof AnswerTooLong) || this.pageSize === 1) throw error
+      const tooLong = error instanceof ApiError && error.cause instanceof AnswerTooLong
+      if (!tooLong || this.pageSize === 1) throw error
       this.pageSize = Math.ceil(this.pageSize / 4)
       return await this.list(signal)
     }

@@ -1,5 +1,3 @@
-import { LineTooLong } from './api.ts'
-
 const NEWLINE = 0x0a
 
 /** Cuts bytes into lines, wherever they are split; a character is never, since only whole lines become text. */
@@ -39,3 +37,6 @@ export class JsonLines {
     this.begun.push(part)
   }
 }
+
+/** More bytes than an object can have. */
+export class LineTooLong extends Error {}

@@ -13,7 +13,7 @@ export interface ObjectPage {
 
 /**
  * All objects of one kind, page by page. Throws HistoryGone when their version is forgotten before the last page
- * (410 Gone), and AnswerTooLong when a page is too large.
+ * (410 Gone), and ApiError; its cause is AnswerTooLong when a page is too large.
  */
 export async function* listAll(
   api: KubernetesApi,

@@ -1,10 +1,11 @@
 import type { KeyChange } from '../event.ts'
 import type { WatchObserver } from '../list-then-watch.ts'
 import { HistoryGone } from '../store.ts'
-import { type KubernetesApi, LineTooLong } from './api.ts'
+import type { KubernetesApi } from './api.ts'
 import { ApiError } from './api-error.ts'
 import { apiPath } from './api-path.ts'
 import type { Digests } from './digests.ts'
+import { LineTooLong } from './json-lines.ts'
 import { findOne, versionNow } from './listing.ts'
 import { Pulse, type PulseOptions } from './pulse.ts'
 import { readEvent } from './watch-event.ts'
@@ -23,8 +24,9 @@ export interface RoundOptions extends PulseOptions {
   readonly watchSeconds: number
 }
 
-/** A watch that told nothing and ended this soon would be opened again and again without rest. */
+/** Watches that tell nothing and end this soon, so many in a row, would be opened again and again without rest. */
 const SHORTEST_WATCH_MS = 1_000
+const SHORT_WATCHES = 3
 
 /**
  * The watches of all kinds, side by side, from one position until something breaks. A watch that merely ends, as the
@@ -75,20 +77,19 @@ export class WatchRound {
 
   /** One kind, watch after watch. */
   private async follow(resource: WatchedResource, signal: AbortSignal): Promise<never> {
-    while (true) {
+    let short = 0
+    while (short < SHORT_WATCHES) {
       const from = this.position.versions[resource]
       const now = await versionNow(this.api, resource, signal)
       if (isOlder(now, from)) throw new HistoryGone(`${resource} are at version ${now}, before ${from}`)
       const began = performance.now()
-      const heard = await this.watch(resource, from, signal)
-      if (!heard && performance.now() - began < SHORTEST_WATCH_MS)
-        throw new Error(
-          `Kubernetes API at ${this.api.name}: a watch of ${resource} ended as soon as it began`,
-        )
+      const worthwhile = await this.watch(resource, from, signal)
+      short = worthwhile || performance.now() - began > SHORTEST_WATCH_MS ? 0 : short + 1
     }
+    throw new Error(`Kubernetes API at ${this.api.name}: watches of ${resource} end as soon as they begin`)
   }
 
-  /** One watch until its end. Resolves with whether it told anything. */
+  /** One watch until its end. Resolves with whether it told anything, or was silent for long. */
   private async watch(resource: WatchedResource, from: string, signal: AbortSignal): Promise<boolean> {
     const path = apiPath(
       API_RESOURCES[resource],
@@ -114,12 +115,11 @@ export class WatchRound {
       },
     }
     try {
-      await this.api.stream(path, listener, { signal })
-      return heard
+      return (await this.api.stream(path, listener, { signal })) === 'silent' || heard
     } catch (error) {
-      if (error instanceof LineTooLong) throw new HistoryGone(`${resource}: ${error.message}`)
-      if (error instanceof ApiError && error.status === 410) throw new HistoryGone(error.message)
-      throw error
+      if (!(error instanceof ApiError)) throw error
+      if (error.cause instanceof LineTooLong) throw new HistoryGone(`${resource}: ${error.cause.message}`)
+      throw error.status === 410 ? new HistoryGone(error.message) : error
     }
   }
 
@@ -162,7 +162,8 @@ export class WatchRound {
     const found = await findOne(this.api, resource, namespace, name, signal)
     if (found === null)
       throw new HistoryGone(`${resource} ${name} is gone, and it cannot be told whether in the same history`)
-    if (found.mark.uid !== uid || isOlder(found.mark.version, version))
+    const rewritten = found.mark.version === version && !this.told.has(found.key, found.text)
+    if (found.mark.uid !== uid || isOlder(found.mark.version, version) || rewritten)
       throw new HistoryGone(`${resource} ${name} has another history than was seen`)
   }
 }

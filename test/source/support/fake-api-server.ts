@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import https, { type ServerOptions } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
 import { objectKey } from '../../../src/source/kubernetes/object-key.ts'
@@ -52,6 +53,8 @@ export class FakeApiServer {
   token: string | null = null
   /** Answers the next requests that it is given, instead of us, as long as it returns true. */
   intercept: (request: SeenRequest, response: ServerResponse) => boolean = () => false
+  /** Awaited before a request is looked at. */
+  before: (request: SeenRequest) => Promise<void> = async () => undefined
   /** How a line goes out; several writes are several chunks. */
   chunks: (line: string) => readonly (string | Buffer)[] = line => [line]
   version = 100
@@ -64,17 +67,20 @@ export class FakeApiServer {
   private frozen: (() => void)[] | null = null
   private refusing = false
   private readonly server: Server
+  private readonly secure: boolean
   private uids = 0
 
-  private constructor() {
-    this.server = createServer((request, response) => void this.answer(request, response))
+  private constructor(tls: ServerOptions | null) {
+    const answer = (request: IncomingMessage, response: ServerResponse) => void this.answer(request, response)
+    this.secure = tls !== null
+    this.server = tls === null ? createServer(answer) : https.createServer(tls, answer)
     this.server.on('connection', socket => {
       if (this.refusing) socket.destroy()
     })
   }
 
-  static async start(t: Test): Promise<FakeApiServer> {
-    const fake = new FakeApiServer()
+  static async start(t: Test, tls: ServerOptions | null = null): Promise<FakeApiServer> {
+    const fake = new FakeApiServer(tls)
     await new Promise<void>(resolve => fake.server.listen(0, '127.0.0.1', resolve))
     t.teardown(() => {
       fake.server.closeAllConnections()
@@ -84,7 +90,7 @@ export class FakeApiServer {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`
+    return `${this.secure ? 'https' : 'http'}://127.0.0.1:${(this.server.address() as AddressInfo).port}`
   }
 
   get watching(): number {
@@ -248,6 +254,7 @@ export class FakeApiServer {
       body,
     }
     this.requests.push(seen)
+    await this.before(seen)
     if (this.intercept(seen, response)) return
     if (this.token !== null && seen.authorization !== `Bearer ${this.token}`)
       return status(response, 401, 'Unauthorized', 'Unauthorized')

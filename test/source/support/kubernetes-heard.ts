@@ -2,11 +2,13 @@ import type { Test } from 'tap'
 import type { ApiAccess } from '../../../src/source/kubernetes/access.ts'
 import { anonymousAccess } from '../../../src/source/kubernetes/access.ts'
 import type { KubernetesApi } from '../../../src/source/kubernetes/api.ts'
-import { type ClientLimits, openKubernetes } from '../../../src/source/kubernetes/client.ts'
+import { openKubernetes } from '../../../src/source/kubernetes/client.ts'
+import type { ClientLimits } from '../../../src/source/kubernetes/client-limits.ts'
 import {
   KubernetesSource,
   type KubernetesSourceOptions,
 } from '../../../src/source/kubernetes/kubernetes-source.ts'
+import type { Pace } from '../../../src/source/pace.ts'
 import { Heard } from '../heard.ts'
 import type { FakeApiServer } from './fake-api-server.ts'
 
@@ -22,7 +24,14 @@ export function openApi(
   return api
 }
 
-/** A source in front of the fake server, with no wait between tries. */
+/** Tries again at once; what fails is slow enough by itself. */
+const QUICK: Pace = {
+  wait: async () => void (await new Promise(resolve => setTimeout(resolve, 5))),
+  now: () => performance.now(),
+  isLong: () => true,
+}
+
+/** A source in front of the fake server, with hardly a wait between tries. */
 export function listenTo(
   t: Test,
   fake: FakeApiServer,
@@ -30,7 +39,7 @@ export function listenTo(
   limits: Partial<ClientLimits> = {},
   access: Partial<ApiAccess> = {},
 ): Heard {
-  const heard = new Heard(new KubernetesSource(openApi(t, fake, access, limits), options))
+  const heard = new Heard(new KubernetesSource(openApi(t, fake, access, limits), { pace: QUICK, ...options }))
   t.teardown(() => heard.stop())
   return heard
 }
