@@ -40,7 +40,7 @@ export function kernelDepth(backend: Backend, processes: Processes): Depth {
         memory.proven.clear()
         memory.whole = true
       }
-      const play = new KernelPlay(given, ground, memory)
+      const play = new KernelPlay(given, ground!, memory)
       const whole = async <Result>(work: Promise<Result>): Promise<Result> => {
         memory.whole = false
         const result = await work

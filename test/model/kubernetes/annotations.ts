@@ -1,5 +1,6 @@
 import t from 'tap'
 import type { TranslationOptions } from '../../../src/model/kubernetes/translation.ts'
+import type { KeyChange } from '../../../src/source/event.ts'
 import { ANNOTATED, Cluster, PLAIN } from './support/cluster.ts'
 import { gone, namespace, pod, policy } from './support/objects.ts'
 
@@ -21,7 +22,7 @@ const web = (annotation: string | null, key = KEY) =>
   })
 
 /** The web pod with its annotation, a friend in its namespace, and a stranger in another. */
-function world(options: TranslationOptions, annotation: string | null, ...more: Parameters<Cluster['apply']>) {
+function world(options: TranslationOptions, annotation: string | null, ...more: KeyChange[]) {
   return new Cluster(
     options,
     namespace('x'),
@@ -62,7 +63,13 @@ const ALL_FROM_FRIENDS = policy('x/friends', {
 const OPEN_EGRESS = policy('x/egress', { policyTypes: ['Egress'], egress: [{}] })
 const DENY_ALL = policy('x/deny', { policyTypes: ['Ingress', 'Egress'] })
 
-type Line = [name: string, options: TranslationOptions, annotation: string | null, policies: string, reach: string]
+type Line = [
+  name: string,
+  options: TranslationOptions,
+  annotation: string | null,
+  policies: string,
+  reach: string,
+]
 const POLICIES: Readonly<Record<string, ReturnType<typeof policy>>> = {
   'port 81': PORT_81_FROM_ALL,
   friends: ALL_FROM_FRIENDS,
@@ -115,7 +122,10 @@ t.test('who may come in', async t => {
       const policies = names === '' ? [] : names.split(', ').map(each => POLICIES[each]!)
       const cluster = world({ ...options, profiles }, annotation, ...policies)
       t.equal(reach(cluster), expected, `${name}, ${profiles}`)
-      t.ok(cluster.passes(WEB, OUTSIDE) === !names.includes('deny'), `${name}: egress is no matter of annotations`)
+      t.ok(
+        cluster.passes(WEB, OUTSIDE) === !names.includes('deny'),
+        `${name}: egress is no matter of annotations`,
+      )
       t.equal(cluster.model.rejections().size, 0)
     }
 })
@@ -194,7 +204,11 @@ t.test('an annotation is live, and so are the labels it asks for', async t => {
 })
 
 t.test('labels that escape to one tag are two labels', async t => {
-  const cluster = world(ANNOTATED, 'allow from label a/b=c', pod('x/friend', { ips: [FRIEND], labels: { a_b: 'c' } }))
+  const cluster = world(
+    ANNOTATED,
+    'allow from label a/b=c',
+    pod('x/friend', { ips: [FRIEND], labels: { a_b: 'c' } }),
+  )
   t.equal(reach(cluster), '/')
   cluster.apply(pod('x/friend', { ips: [FRIEND], labels: { 'a/b': 'c' } }))
   t.equal(reach(cluster), 'f/f')
@@ -227,7 +241,9 @@ t.test('all that a rule can say', async t => {
 t.test('profiles are shared by what they say, and gone with the last pod', async t => {
   const cluster = world(ANNOTATED, PORT_80)
   const profiles = () =>
-    [...cluster.tree.keys()].filter(key => key.endsWith('/rules')).map(key => key.split('/').at(-2)!.split('.')[0])
+    [...cluster.tree.keys()]
+      .filter(key => key.endsWith('/rules'))
+      .map(key => key.split('/').at(-2)!.split('.')[0])
   t.same(profiles().sort(), ['kube-system', 'x', 'x', 'y'])
   const twin = pod('x/twin', { ips: ['10.0.0.3'], annotations: { policy: PORT_80 } })
   cluster.apply(twin)
@@ -268,7 +284,7 @@ t.test('an annotation that is no text closes its pod', async t => {
   for (const annotations of [{ [KEY]: 80 }, { policy: ['allow'] }, 'allow']) {
     const metadata = { annotations }
     const cluster = world(ANNOTATED, null, gone(web(null)), pod('x/web', { ips: [WEB], metadata }))
-    t.equal(reach(cluster), 'fso/fso', 'its address is nobody\'s here, so nothing of this node judges it')
+    t.equal(reach(cluster), 'fso/fso', "its address is nobody's here, so nothing of this node judges it")
     t.notOk(cluster.owns(WEB), 'no endpoint has the address')
     t.equal(cluster.model.rejections().size, 1, 'its endpoint is refused')
     t.match(cluster.problem('pods/x/web'), { reason: /annotations/, effect: 'The pod gets no traffic.' })

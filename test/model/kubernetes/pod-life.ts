@@ -63,7 +63,10 @@ t.test('what has no endpoint', async t => {
     ['hostNetwork', { ips: [A], spec: { hostNetwork: true } }],
     ['Succeeded', { ips: [A], phase: 'Succeeded' }],
     ['Failed', { ips: [A], phase: 'Failed' }],
-    ['ended and terminating', { ips: [A], phase: 'Failed', metadata: { deletionTimestamp: '2026-01-01T00:00:00Z' } }],
+    [
+      'ended and terminating',
+      { ips: [A], phase: 'Failed', metadata: { deletionTimestamp: '2026-01-01T00:00:00Z' } },
+    ],
     ['ended and otherwise bad', { ips: ['none'], phase: 'Failed' }],
   ]
   for (const [name, words] of cases) {
@@ -101,12 +104,7 @@ t.test('an address that changes hands, in whichever order it is told', async t =
   const world = [X, policy('x/p', { podSelector: { matchLabels: { app: 'db' } } })]
   const expected = new Cluster(PLAIN, ...world, young).tree
   for (const last of [ended, gone(old)])
-    for (const steps of [
-      [[last], [young]],
-      [[young], [last]],
-      [[last, young]],
-      [[young, last]],
-    ]) {
+    for (const steps of [[[last], [young]], [[young], [last]], [[last, young]], [[young, last]]]) {
       const cluster = new Cluster(PLAIN, ...world, old)
       t.notOk(cluster.passes('192.0.2.1', A))
       for (const step of steps) cluster.apply(...step)
@@ -170,9 +168,20 @@ t.test('a pod sets none of the reserved labels', async t => {
 })
 
 t.test('the namespace of a pod', async t => {
-  const to = policy('x/p', { ingress: [{ from: [{ namespaceSelector: { matchExpressions: [{ key: 'team', operator: 'NotIn', values: ['b'] }] } }] }] })
+  const to = policy('x/p', {
+    ingress: [
+      {
+        from: [
+          { namespaceSelector: { matchExpressions: [{ key: 'team', operator: 'NotIn', values: ['b'] }] } },
+        ],
+      },
+    ],
+  })
   const cluster = new Cluster(PLAIN, X, to, pod('x/a', { ips: [A] }), pod('y/b', { ips: [B] }))
-  t.match(cluster.problem('namespaces/y'), { reason: /no Namespace object/, effect: 'Its pods get no traffic.' })
+  t.match(cluster.problem('namespaces/y'), {
+    reason: /no Namespace object/,
+    effect: 'Its pods get no traffic.',
+  })
   t.notOk(cluster.passes(B, A), 'an unknown namespace is not one without the label')
   t.notOk(cluster.passes(B, '192.0.2.1'), 'its pods are closed')
   cluster.apply(namespace('y', { team: 'c' }))
@@ -274,7 +283,9 @@ t.test('what the CNI plugin says of a pod counts more than its status', async t 
   t.equal(cluster.endpoint('x/a'), undefined, 'an ended pod has no network')
   const anywhere = new KubernetesTranslation(PLAIN)
   anywhere.attach('x/a', attachment)
-  const tree = anywhere.snapshot(new Map([X, pod('x/a', { node: 'n7' })].map(({ key, value }) => [key, value!])))
+  const tree = anywhere.snapshot(
+    new Map([X, pod('x/a', { node: 'n7' })].map(({ key, value }) => [key, value!])),
+  )
   t.match(tree.get('/calico/v1/host/n7/workload/k8s/x.a/endpoint/eth0'), /"name":"cali1"/)
 })
 
@@ -283,12 +294,7 @@ t.test('what restricts comes before what is restricted, and what goes goes first
   const kinds = (changes: ReturnType<Cluster['apply']>) =>
     changes.map(({ key, value }) => `${value === null ? '-' : '+'}${key.split('/').slice(3, 5).join('/')}`)
   const objects = [pod('x/a', { ips: [A] }), X, policy('x/p', { policyTypes: ['Egress'] })]
-  t.same(kinds(cluster.apply(...objects)), [
-    '+policy/tier',
-    '+policy/profile',
-    '+policy/profile',
-    '+host/n1',
-  ])
+  t.same(kinds(cluster.apply(...objects)), ['+policy/tier', '+policy/profile', '+policy/profile', '+host/n1'])
   t.same(kinds(cluster.apply(...objects.map(gone).reverse())), [
     '-host/n1',
     '-policy/tier',

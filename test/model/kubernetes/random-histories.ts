@@ -86,20 +86,23 @@ t.test('changes add up to what the present objects alone say, in whichever order
   t.ok(named > 100, `and named ports: ${named}`)
 })
 
-t.test('what comes of good objects can be read, but for labels of namespaces that are not known', async () => {
-  fc.assert(
-    fc.property(options, fc.array(objectChange, { maxLength: 40 }), (settings, changes) => {
-      const model = new ModelTree()
-      const objects = objectsAfter(changes)
-      model.snapshot(new KubernetesTranslation(settings).snapshot(objects))
-      for (const key of model.rejections().keys()) assert.match(key, /\/labels$/)
-      for (const name of NAMESPACES) objects.set(namespace(name).key, namespace(name).value!)
-      model.snapshot(new KubernetesTranslation(settings).snapshot(objects))
-      assert.deepEqual([...model.rejections()], [])
-    }),
-    { numRuns: 150 },
-  )
-})
+t.test(
+  'what comes of good objects can be read, but for labels of namespaces that are not known',
+  async () => {
+    fc.assert(
+      fc.property(options, fc.array(objectChange, { maxLength: 40 }), (settings, changes) => {
+        const model = new ModelTree()
+        const objects = objectsAfter(changes)
+        model.snapshot(new KubernetesTranslation(settings).snapshot(objects))
+        for (const key of model.rejections().keys()) assert.match(key, /\/labels$/)
+        for (const name of NAMESPACES) objects.set(namespace(name).key, namespace(name).value!)
+        model.snapshot(new KubernetesTranslation(settings).snapshot(objects))
+        assert.deepEqual([...model.rejections()], [])
+      }),
+      { numRuns: 150 },
+    )
+  },
+)
 
 const question = fc.record({
   source: fc.constantFrom(...SETTLED_ADDRESSES, ...OUTSIDE),
@@ -142,7 +145,10 @@ const anything = fc.oneof(
   fc
     .record(
       {
-        metadata: fc.oneof(fc.jsonValue(), fc.record({ labels: fc.jsonValue(), annotations: fc.jsonValue() })),
+        metadata: fc.oneof(
+          fc.jsonValue(),
+          fc.record({ labels: fc.jsonValue(), annotations: fc.jsonValue() }),
+        ),
         spec: fc.oneof(
           fc.jsonValue(),
           fc.record(
@@ -167,37 +173,40 @@ const anything = fc.oneof(
     .map(object => JSON.stringify(object)),
 )
 
-t.test('whatever an object holds, nothing throws, no other object is disturbed, and nothing of it opens', async t => {
-  let refused = 0
-  fc.assert(
-    fc.property(
-      options,
-      fc.array(objectChange, { maxLength: 10 }),
-      fc.constantFrom('pods/x/bad', 'networkpolicies/x/bad'),
-      anything,
-      (settings, changes, name, value) => {
-        const key = `/kubernetes/${name}`
-        const objects = objectsAfter([...changes, namespace('x')])
-        const without = new KubernetesTranslation(settings).snapshot(objects)
-        const translation = new KubernetesTranslation(settings)
-        const tree = translation.snapshot(new Map([...objects, [key, value]]))
-        const isOwn = (each: string) => /x[._]bad/.test(each)
-        // A pod that can be read may have a profile and named ports that others do not know yet.
-        if (translation.problems().has(key)) {
-          refused++
-          assert.deepEqual(
-            [...tree].filter(([each]) => !isOwn(each)),
-            [...without],
-          )
-          for (const [each, text] of tree)
-            if (isOwn(each) && name.startsWith('networkpolicies')) assert.doesNotMatch(text, /"allow"/)
-        }
-        const model = new ModelTree()
-        model.snapshot(tree)
-        for (const each of model.rejections().keys()) assert.match(each, /\/labels$|x\.bad/)
-      },
-    ),
-    { numRuns: 500 },
-  )
-  t.ok(refused > 100, `many are refused: ${refused}`)
-})
+t.test(
+  'whatever an object holds, nothing throws, no other object is disturbed, and nothing of it opens',
+  async t => {
+    let refused = 0
+    fc.assert(
+      fc.property(
+        options,
+        fc.array(objectChange, { maxLength: 10 }),
+        fc.constantFrom('pods/x/bad', 'networkpolicies/x/bad'),
+        anything,
+        (settings, changes, name, value) => {
+          const key = `/kubernetes/${name}`
+          const objects = objectsAfter([...changes, namespace('x')])
+          const without = new KubernetesTranslation(settings).snapshot(objects)
+          const translation = new KubernetesTranslation(settings)
+          const tree = translation.snapshot(new Map([...objects, [key, value]]))
+          const isOwn = (each: string) => /x[._]bad/.test(each)
+          // A pod that can be read may have a profile and named ports that others do not know yet.
+          if (translation.problems().has(key)) {
+            refused++
+            assert.deepEqual(
+              [...tree].filter(([each]) => !isOwn(each)),
+              [...without],
+            )
+            for (const [each, text] of tree)
+              if (isOwn(each) && name.startsWith('networkpolicies')) assert.doesNotMatch(text, /"allow"/)
+          }
+          const model = new ModelTree()
+          model.snapshot(tree)
+          for (const each of model.rejections().keys()) assert.match(each, /\/labels$|x\.bad/)
+        },
+      ),
+      { numRuns: 500 },
+    )
+    t.ok(refused > 100, `many are refused: ${refused}`)
+  },
+)

@@ -51,7 +51,11 @@ interface Pod {
     readonly metadata: { readonly labels: Labels; readonly annotations: Labels }
     readonly spec: {
       readonly containers: readonly {
-        readonly ports: readonly { readonly name: string; readonly containerPort: number; readonly protocol: string }[]
+        readonly ports: readonly {
+          readonly name: string
+          readonly containerPort: number
+          readonly protocol: string
+        }[]
       }[]
     }
     readonly status: { readonly podIPs: readonly { readonly ip: string }[] }
@@ -99,7 +103,10 @@ export class NaiveKubernetes {
       const [, , resource, namespace = ''] = key.split('/')
       const object = JSON.parse(text)
       if (resource === 'namespaces')
-        this.#namespaces.set(namespace, { ...object.metadata.labels, 'kubernetes.io/metadata.name': namespace })
+        this.#namespaces.set(namespace, {
+          ...object.metadata.labels,
+          'kubernetes.io/metadata.name': namespace,
+        })
       else if (resource === 'networkpolicies') this.#policies.push({ namespace, spec: object.spec })
       else if (object.spec.nodeName && !object.spec.hostNetwork && object.status.phase !== 'Succeeded')
         this.#pods.push({ namespace, object })
@@ -116,7 +123,10 @@ export class NaiveKubernetes {
     const [from] = this.#owners(question.source)
     const [to] = this.#owners(question.destination)
     if (from !== undefined && from === to) return true
-    return (from === undefined || this.#egress(from, question)) && (to === undefined || this.#ingress(to, question))
+    return (
+      (from === undefined || this.#egress(from, question)) &&
+      (to === undefined || this.#ingress(to, question))
+    )
   }
 
   #owners(address: string): Pod[] {

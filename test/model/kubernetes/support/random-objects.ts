@@ -18,7 +18,9 @@ const SETTLED = ['x/a', 'x/b', 'x/c', 'y/a', 'y/b', 'kube-system/a'].map((id, at
 /** The addresses of the pods of `settledWorld`. */
 export const SETTLED_ADDRESSES = SETTLED.flatMap(({ ips }) => ips)
 
-const label = fc.dictionary(fc.constantFrom('app', 'role', 'podfence/x'), fc.constantFrom('', 'a', 'b'), { maxKeys: 2 })
+const label = fc.dictionary(fc.constantFrom('app', 'role', 'podfence/x'), fc.constantFrom('', 'a', 'b'), {
+  maxKeys: 2,
+})
 
 const expression = fc.oneof(
   fc.record({
@@ -53,8 +55,14 @@ const peer = fc.oneof(
 const protocol = fc.constantFrom('TCP', 'UDP', 'SCTP')
 
 const port = fc.oneof(
-  fc.record({ protocol, port: fc.constantFrom<string | number>(...PORTS, 'http', 'web') }, { requiredKeys: [] }),
-  fc.record({ protocol, port: fc.constant(80), endPort: fc.constantFrom(80, 100) }, { requiredKeys: ['port', 'endPort'] }),
+  fc.record(
+    { protocol, port: fc.constantFrom<string | number>(...PORTS, 'http', 'web') },
+    { requiredKeys: [] },
+  ),
+  fc.record(
+    { protocol, port: fc.constant(80), endPort: fc.constantFrom(80, 100) },
+    { requiredKeys: ['port', 'endPort'] },
+  ),
 )
 
 const rules = (side: 'from' | 'to') =>
@@ -133,7 +141,10 @@ const policyId = fc
 export const objectChange: fc.Arbitrary<KeyChange> = fc
   .tuple(
     fc.oneof(
-      { weight: 1, arbitrary: fc.tuple(fc.constantFrom(...NAMESPACES), label).map(words => namespace(...words)) },
+      {
+        weight: 1,
+        arbitrary: fc.tuple(fc.constantFrom(...NAMESPACES), label).map(words => namespace(...words)),
+      },
       { weight: 4, arbitrary: fc.tuple(podId, podWords).map(words => pod(...words)) },
       { weight: 3, arbitrary: fc.tuple(policyId, policySpec).map(words => policy(...words)) },
     ),
