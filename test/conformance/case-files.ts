@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, statSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { PodfenceError } from '../../src/errors.ts'
 
 /** Holds objects that the API accepts or refuses, not cases. */
@@ -14,7 +14,7 @@ export function caseFiles(paths: readonly string[], calledIn = process.env.INIT_
     const found = [resolve(path), resolve(calledIn ?? '.', path)].find(existsSync)
     if (found === undefined) throw new PodfenceError('USAGE', `There is no ${path}.`)
     if (!statSync(found).isDirectory()) return [found]
-    const files = filesBelow(found)
+    const files = basename(found) === NO_CASES ? [] : filesBelow(found)
     if (files.length === 0)
       throw new PodfenceError('USAGE', `${path} holds no case: no file of it ends in .json.`)
     return files
