@@ -10,6 +10,8 @@ import { type AgentDoors, openDoors } from './runtime/agent-doors.ts'
 import { AgentLife } from './runtime/agent-life.ts'
 import { agentStatus, newNotes } from './runtime/agent-status.ts'
 import { systemClock } from './runtime/clock.ts'
+import { openDesk } from './runtime/cni/open-desk.ts'
+import { cniRoutes } from './runtime/cni/routes.ts'
 import { ConnectionScan } from './runtime/connection-scan.ts'
 import { Enforcement } from './runtime/enforcement.ts'
 import { explain } from './runtime/explain.ts'
@@ -21,8 +23,10 @@ import { createLog, logOptions, standardOutput } from './runtime/log.ts'
 import { createMetrics } from './runtime/metrics.ts'
 import { nodeAddresses } from './runtime/node-addresses.ts'
 import { createNotifier } from './runtime/notify.ts'
+import { ObjectProblems } from './runtime/object-problems.ts'
 import { OtherBackend } from './runtime/other-backend.ts'
 import { readHostTraits, renderOptions } from './runtime/render-options.ts'
+import { readRoutes, strayAddresses } from './runtime/route-devices.ts'
 import { resolveSettings, type SettingSources } from './runtime/settings.ts'
 import { Closers, onShutdown } from './runtime/shutdown.ts'
 import { openSource } from './runtime/source-choice.ts'
@@ -38,11 +42,13 @@ const BEAT_MS = 10_000
 /**
  * The agent, put together. The one place that knows all parts:
  *
- *     etcd ──┐ EtcdSource     AgentLife                Enforcement
- *            ├────> events ─> ready gate ─> ModelTree ─> PolicyEngine ─> Renderer ─> KernelDriver ─> iptables-restore
- *     files ─┘ FilesSource    pace, settings                 │                           │    └────> ipset
+ *     etcd ────── EtcdSource ──┐         AgentLife                Enforcement
+ *     Kubernetes ─ Kubernetes- ┼─ events ─> ready gate ─> ModelTree ─> PolicyEngine ─> Renderer ─> KernelDriver ─> iptables-restore
+ *       Source, translated     │         pace, settings                 │                           │    └────> ipset
+ *     files ───── FilesSource ─┘                                        │                           │
  *                       FormerConnections <─ handover ─┴── enforced ─> ConnectionScan ─> conntrack, cut sets
- *     KernelMonitor: foreign commits ─> KernelDriver         AgentDoors: socket, health, metrics, status.json
+ *     KernelMonitor: foreign commits ─> KernelDriver         AgentDoors: sockets, health, metrics, status.json
+ *     podfence-cni ─> cni.sock ─> CniDesk ─> source's attachments;  waits until enforced
  *
  * Runs until SIGTERM or SIGINT; resolves with the exit code. The rules stand then, unless `cleanupOnExit`.
  * `readSources` gives flags, environment and file as they are now; SIGHUP asks again.
@@ -139,10 +145,18 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
     : null
   closers.add('connection scan', () => scan?.stop())
 
-  const source = await openSource(settings, problems => {
-    notes.warnings.delete('files')
-    if (problems.length > 0) notes.warnings.set('files', problems.join('; '))
-    for (const problem of problems) log.warn({ component: 'source' }, problem)
+  const objectProblems = new ObjectProblems(log, metrics)
+  const source = await openSource(settings, {
+    log,
+    files(problems) {
+      notes.warnings.delete('files')
+      if (problems.length > 0) notes.warnings.set('files', problems.join('; '))
+      for (const problem of problems) log.warn({ component: 'source' }, problem)
+    },
+    kubernetes(problems) {
+      notes.objectProblems = problems
+      objectProblems.tell(problems.values())
+    },
   })
   closers.add('source', () => source.close())
   const statusKeys = new StatusKeys(source.statusStore, settings, () => live.now, log)
@@ -152,6 +166,8 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
   const watchdog = new Watchdog(clock, STUCK_MS)
   const notifier = createNotifier(process.env, (file, args) => processes.run(file, args, { timeoutMs: 5000 }))
   const notes = newNotes(settings.hostName, source.watch.name)
+  const cni = openDesk({ live, attachments: source.attachments, enforcement, driver, notes, clock, log })
+  closers.add('cni', () => cni.stop())
   const otherBackend = new OtherBackend({ processes, backend: choice.backend, driver, log, notes })
   const status = () => agentStatus(notes, enforcement, driver, health)
   const life: AgentLife = new AgentLife({
@@ -170,6 +186,7 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
     notes,
     changed(enforced) {
       doors?.statusChanged()
+      cni.changed()
       metrics.ready.set(health.answer('readiness').healthy ? 1 : 0)
       if (enforced && enforcement.inSync) statusKeys.enforced(engine, () => status().endpoints)
     },
@@ -207,6 +224,7 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
           return page.text()
         },
       },
+      cniRoutes(cni.desk),
       log,
     )
     closers.add('doors', () => doors?.close())
@@ -240,6 +258,16 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
   if (live.now.cleanupOnExit) await cleanUp(systemProcesses(), { dryRun: false })
   return 0
 
+  /** Pods whose interface nobody has named may hang where no rule of ours sees them. */
+  async function lookForStrays(): Promise<void> {
+    const { interfacePrefixes, bridges } = live.now
+    const isGate = (device: string) =>
+      bridges.includes(device) || interfacePrefixes.some(prefix => device.startsWith(prefix))
+    const strays = strayAddresses(engine.endpoints(), await readRoutes(), isGate)
+    notes.warnings.delete('routes')
+    if (strays.length > 0) notes.warnings.set('routes', strays.join('; '))
+  }
+
   /** Looks after what stands still; systemd hears of us while nothing does. */
   function beat(every: number): void {
     const timer = setInterval(() => {
@@ -249,6 +277,7 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
         void readHostTraits().then(now => {
           life.traits = now
         })
+      if (source.attachments !== null) void lookForStrays()
       if (stuck === null) void notifier.watchdog()
     }, every)
     closers.add('watchdog', () => clearInterval(timer))

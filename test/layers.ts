@@ -3,11 +3,15 @@ import { dirname, join, relative } from 'node:path'
 import t from 'tap'
 
 /** The folder order is the data flow: a folder imports from itself and from folders before it only. */
-const FLOW = ['source', 'model', 'policy', 'render', 'kernel', 'runtime', 'lab', 'cli']
+const FLOW = ['source', 'model', 'policy', 'render', 'kernel', 'runtime', 'lab', 'cni', 'cli']
 const ROOT = join(import.meta.dirname, '../src')
 
-/** Files directly under src/: the error catalogue is below everything, the composition root above all but cli. */
-const FILES: Record<string, number> = { 'errors.ts': -1, 'agent.ts': FLOW.indexOf('lab') + 0.5 }
+/** Files directly under src/: the error catalogue is below everything, each daemon's composition root above all but cli. */
+const FILES: Record<string, number> = {
+  'errors.ts': -1,
+  'agent.ts': FLOW.indexOf('lab') + 0.5,
+  'controller.ts': FLOW.indexOf('lab') + 0.5,
+}
 
 const sources = readdirSync(ROOT, { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.ts'))
 

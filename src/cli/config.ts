@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { CONTROLLER_METRICS } from '../runtime/controller/metric-table.ts'
 import { metricsMarkdown } from '../runtime/metric-table.ts'
 import { settingRows, settingsMarkdown } from '../runtime/settings-text.ts'
 import { outputOption } from './output.ts'
@@ -14,11 +15,12 @@ export function command(terminal: Terminal): Command {
     )
     .addOption(outputOption('table', 'json'))
     .option('--markdown', "print the README's table of settings")
-    .option('--metrics-markdown', "print the README's table of metrics")
+    .option('--metrics-markdown', "print the README's tables of metrics")
   return addSettingFlags(config).action(
     async (options: { output: string; markdown?: true; metricsMarkdown?: true }) => {
       if (options.markdown) terminal.out(settingsMarkdown())
-      else if (options.metricsMarkdown) terminal.out(metricsMarkdown())
+      else if (options.metricsMarkdown)
+        terminal.out(`${metricsMarkdown()}\n\n${metricsMarkdown(CONTROLLER_METRICS)}`)
       else await print(config, options.output, terminal)
     },
   )

@@ -21,6 +21,16 @@ export class OfflineCluster {
     return engine
   }
 
+  /** The id of the endpoint that is meant: a pod may be called `NAMESPACE/POD`. Anything else is itself. */
+  idOf(text: string): string {
+    const [, namespace, pod] = /^([^/]+)\/([^/]+)$/.exec(text) ?? []
+    if (pod === undefined) return text
+    const ending = `/k8s/${namespace}.${pod}/eth0`
+    return (
+      this.#changes.find(({ kind, id }) => kind === 'workload-endpoint' && id.endsWith(ending))?.id ?? text
+    )
+  }
+
   /** The hosts of the workload endpoints with this id or canonical address; several when an address has several owners. */
   hostsOf(idOrAddress: string): string[] {
     const hosts = new Set<string>()

@@ -110,7 +110,7 @@ function unhealthy(report: HealthReport): string[] {
 function endpointTable(endpoints: readonly EndpointStatus[]): string {
   const rows = endpoints.map(({ id, interface: name, addresses, state, policies }) => [
     id,
-    name,
+    name ?? 'by address',
     addresses.join(','),
     state,
     policies.join(' '),

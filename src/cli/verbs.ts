@@ -15,8 +15,14 @@ export interface Verb {
 
 export const VERBS: readonly Verb[] = [
   { name: 'agent', summary: 'enforce policy on this node', load: () => import('./agent.ts') },
+  {
+    name: 'controller',
+    summary: 'write what Kubernetes wants into etcd',
+    load: () => import('./controller.ts'),
+  },
   { name: 'status', summary: 'what the agent of this node does', load: () => import('./status.ts') },
   { name: 'explain', summary: 'the verdict for one packet, and why', load: () => import('./explain.ts') },
+  { name: 'matrix', summary: 'who reaches whom, as a grid', load: () => import('./matrix.ts') },
   { name: 'check', summary: 'what this host has and lacks', load: () => import('./check.ts') },
   { name: 'render', summary: 'the rules as text', load: () => import('./render.ts') },
   { name: 'apply', summary: 'write objects to etcd', load: () => import('./apply.ts') },

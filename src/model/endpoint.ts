@@ -33,6 +33,12 @@ function decodeState(object: JsonObject): boolean {
   throw new Refusal('state', `${show(state)} is not a state`, 'Write "active" or "inactive".')
 }
 
+/** Whoever writes an endpoint without having seen its interface says so with an empty name; null here. */
+function decodeName(object: JsonObject): string | null {
+  const name = member(object, 'name')
+  return name === '' ? null : decodeInterfaceName(name, 'name')
+}
+
 /** Pairs of hex digits joined by `:` or `-`, to lower case with `:`. */
 function decodeMac(object: JsonObject): string | null {
   const mac = member(object, 'mac')
@@ -75,7 +81,7 @@ function checkNat(object: JsonObject, family: Family, nets: readonly string[]): 
 export function decodeWorkloadEndpoint(json: unknown, place: EndpointPlace): WorkloadEndpoint {
   const object = asObject(json, '')
   const active = decodeState(object)
-  const name = decodeInterfaceName(member(object, 'name'), 'name')
+  const name = decodeName(object)
   const mac = decodeMac(object)
   const profiles = decodeProfileIds(object)
   const addresses4 = decodeAddresses(object, 'ipv4_nets', 4)

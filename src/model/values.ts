@@ -45,8 +45,8 @@ export interface WorkloadEndpoint {
   readonly workload: string
   readonly endpoint: string
   readonly active: boolean
-  /** Host-side interface name. */
-  readonly interface: string
+  /** Host-side interface name; null: not known, so the endpoint is told by its addresses alone. */
+  readonly interface: string | null
   readonly mac: string | null
   readonly profiles: readonly string[]
   /** Canonical address texts without a prefix length. */

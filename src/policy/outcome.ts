@@ -53,7 +53,8 @@ export interface PolicyStack {
 /** A workload endpoint of this node with everything that decides its traffic. */
 export interface LocalEndpoint {
   readonly id: string
-  readonly interface: string
+  /** null: not known, so the endpoint is told by its addresses alone. */
+  readonly interface: string | null
   readonly mac: string | null
   readonly addresses4: readonly string[]
   readonly addresses6: readonly string[]

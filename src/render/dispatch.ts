@@ -73,11 +73,7 @@ export class Dispatch {
     const addresses = entries.map(entry => entry.value)
     const chains = [...this.#tree('from', addresses), ...this.#tree('to', addresses)]
     if (this.#style.bridges.length === 0) return chains
-    const bridged = entries.filter(entry => {
-      for (const { endpoint } of entry.owners.values())
-        if (endpoint.attachment?.kind === 'bridge') return true
-      return false
-    })
+    const bridged = entries.filter(({ owners }) => [...owners.values()].some(mayHangOnBridge))
     return [
       ...chains,
       ...this.#tree(
@@ -128,4 +124,8 @@ export class Dispatch {
     else entry.rules.source ??= sourceRules(address(), owners, this.#style)
     return entry.rules[kind]!
   }
+}
+
+function mayHangOnBridge({ endpoint: { attachment } }: Owner): boolean {
+  return attachment?.kind === 'bridge' || attachment?.kind === 'unknown'
 }

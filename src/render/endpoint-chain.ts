@@ -83,8 +83,7 @@ export function toChain(
   else {
     for (const match of leavesElsewhere(endpoint, style))
       body.push(rule([match, marked(style.marks.forwarded)], DROP))
-    const itself = cameFromItself(endpoint)
-    if (itself !== null)
+    for (const itself of cameFromItself(endpoint, style))
       for (const own of endpoint.addresses[family])
         body.push(rule([source(hostNet(own)), ...itself], goto(ALLOW_CHAIN)))
     body.push(...stackRules(endpoint.ingress, title, context))
@@ -99,7 +98,7 @@ function cameElsewhere({ attachment, mac }: PlacedEndpoint): Match[] {
     const otherInterface = inInterface(attachment.interface, true)
     return mac === null ? [otherInterface] : [otherInterface, sourceMac(mac, true)]
   }
-  if (attachment === null) return []
+  if (attachment === null || attachment.kind === 'unknown') return []
   if (attachment.port !== null) return [inPort(attachment.port, true)]
   return attachment.bridge === null ? [] : [inInterface(attachment.bridge, true)]
 }
@@ -109,7 +108,7 @@ function cameElsewhere({ attachment, mac }: PlacedEndpoint): Match[] {
  * towards it. Where its bridge is one of several, it is at least no routed interface, as far as names tell.
  */
 function leavesElsewhere({ attachment }: PlacedEndpoint, style: Style): Match[] {
-  if (attachment === null) return []
+  if (attachment === null || attachment.kind === 'unknown') return []
   const device = attachment.kind === 'routed' ? attachment.interface : attachment.bridge
   if (device !== null) return [outInterface(device, true)]
   const told = style.options.interfacePrefixes.filter(
@@ -119,15 +118,16 @@ function leavesElsewhere({ attachment }: PlacedEndpoint, style: Style): Match[] 
 }
 
 /**
- * How a workload's packet comes back to itself; null: it cannot. Where the bridge port is unknown, any neighbour could
- * send with this address as source and destination; a real hairpin has come through a service address, since
- * a workload that means itself never puts the packet on the wire.
+ * How a workload's packet comes back to itself: each by itself says so. Where the interface or bridge port is unknown, any
+ * neighbour could send with this address as source and destination; a real hairpin has come through a service address,
+ * since a workload that means itself never puts the packet on the wire.
  */
-function cameFromItself({ attachment }: PlacedEndpoint): Match[] | null {
-  if (attachment === null) return null
-  if (attachment.kind === 'routed') return [inInterface(attachment.interface)]
-  if (attachment.port !== null) return [inPort(attachment.port)]
-  return attachment.bridge === null ? null : [inInterface(attachment.bridge), state('DNAT')]
+function cameFromItself({ attachment }: PlacedEndpoint, { gates }: Style): Match[][] {
+  if (attachment === null) return []
+  if (attachment.kind === 'routed') return [[inInterface(attachment.interface)]]
+  if (attachment.kind === 'unknown') return gates.map(name => [inInterface(name), state('DNAT')])
+  if (attachment.port !== null) return [[inPort(attachment.port)]]
+  return attachment.bridge === null ? [] : [[inInterface(attachment.bridge), state('DNAT')]]
 }
 
 /** Tiers, then profiles, then the end: what nothing has allowed is dropped. */

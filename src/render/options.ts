@@ -33,15 +33,18 @@ export type Attachment =
   | { readonly kind: 'routed'; readonly interface: string }
   /** Null where unknown; never both. */
   | { readonly kind: 'bridge'; readonly port: string | null; readonly bridge: string | null }
+  /** Behind one of the workload interfaces or bridges, nobody has said which. */
+  | { readonly kind: 'unknown' }
 
 /**
- * An interface name that starts with a workload prefix is routed; a bridge's own name is a bridge endpoint
+ * No name: unknown. An interface name that starts with a workload prefix is routed; a bridge's own name is a bridge endpoint
  * with an unknown port; any other name is the port of a bridge, which one is known where there is but one.
  */
 export function attachmentOf(
-  name: string,
+  name: string | null,
   options: Pick<RenderOptions, 'interfacePrefixes' | 'bridges'>,
 ): Attachment {
+  if (name === null) return { kind: 'unknown' }
   if (options.bridges.includes(name)) return { kind: 'bridge', port: null, bridge: name }
   if (options.interfacePrefixes.some(prefix => name.startsWith(prefix)))
     return { kind: 'routed', interface: name }

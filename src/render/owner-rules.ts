@@ -35,7 +35,7 @@ interface Group {
  */
 export function fromRules(address: string, owners: readonly Owner[], style: Style): string[] {
   const groups = groupsOf(owners, 'from', ({ attachment }) => {
-    if (attachment === null) return null
+    if (attachment === null || attachment.kind === 'unknown') return null
     if (attachment.kind === 'routed') return inInterface(attachment.interface)
     return attachment.port === null ? null : inPort(attachment.port)
   })
@@ -61,11 +61,12 @@ export function toRules(address: string, owners: readonly Owner[], style: Style)
   return [...lines, ...rest.flatMap(group => groupRules(to, group, style))]
 }
 
-/** The source check of the bridges for one address: by port where an owner's is known, else by bridge. */
+/** The source check of the bridges for one address: by port where an owner's is known, else by bridge, else by any bridge. */
 export function sourceRules(address: string, owners: readonly Owner[], style: Style): string[] {
   const ports = new Set<string>()
   const bridges = new Set<string>()
   for (const { endpoint } of owners) {
+    if (endpoint.attachment?.kind === 'unknown') for (const bridge of style.bridges) bridges.add(bridge)
     if (endpoint.attachment?.kind !== 'bridge') continue
     const { port, bridge } = endpoint.attachment
     if (port !== null) ports.add(port)

@@ -54,15 +54,21 @@ export function placeEndpoint(endpoint: LocalEndpoint, options: RenderOptions): 
  * Behind an interface that is neither a bridge nor of a workload prefix there is no gate: a rule on any name that
  * the store says could as well cut the node off.
  */
-function attach(name: string, options: RenderOptions): Attachment | { readonly unseen: Unseen } {
-  if (!isInterfaceName(name)) return { unseen: { what: 'all', why: 'its interface name cannot be one' } }
+function attach(name: string | null, options: RenderOptions): Attachment | { readonly unseen: Unseen } {
+  if (name !== null && !isInterfaceName(name))
+    return { unseen: { what: 'all', why: 'its interface name cannot be one' } }
   const attachment = attachmentOf(name, options)
   if (attachment.kind === 'routed') return attachment
-  if (options.bridges.length === 0)
+  if (attachment.kind === 'bridge' && options.bridges.length === 0)
     return { unseen: { what: 'all', why: 'its interface has no workload prefix, and no bridge is set' } }
-  if (options.bridgeFilter === false)
-    return { unseen: { what: 'bridged', why: 'it hangs on a bridge, and br_netfilter is not there' } }
+  if (options.bridges.length > 0 && options.bridgeFilter === false)
+    return { unseen: { what: 'bridged', why: HANGS[attachment.kind] } }
   return attachment
+}
+
+const HANGS = {
+  bridge: 'it hangs on a bridge, and br_netfilter is not there',
+  unknown: 'it may hang on a bridge, and br_netfilter is not there',
 }
 
 function clean(texts: readonly string[], family: Family, reasons: string[]): string[] {

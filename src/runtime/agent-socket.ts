@@ -1,15 +1,23 @@
-import { chmod, mkdir, rm } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
 import { PodfenceError } from '../errors.ts'
 import { closeServer, createHttpServer, type Routes } from './http.ts'
+import type { Settings } from './setting-table.ts'
 
 export function socketPath(runDir: string): string {
   return join(runDir, 'agent.sock')
 }
 
+export function cniSocketPath({ runDir, cniSocket }: Pick<Settings, 'runDir' | 'cniSocket'>): string {
+  return cniSocket ?? join(runDir, 'cni.sock')
+}
+
 /** The kernel's sun_path holds 108 bytes with its closing zero. */
 const LONGEST_PATH = 107
+
+/** The CNI plugin's processes wait for their answers, each pod's own, and a node may start all its pods at once. */
+const MOST_CNI_CONNECTIONS = 1000
 
 export interface AgentSocket {
   readonly path: string
@@ -21,22 +29,37 @@ export interface AgentSocket {
  * agent left behind is replaced. Throws CONFIG_INVALID when a living agent has it: two agents on one kernel
  * would undo each other's rules.
  */
-export async function serveAgentSocket(runDir: string, routes: Routes): Promise<AgentSocket> {
-  const path = socketPath(runDir)
+export function serveAgentSocket(runDir: string, routes: Routes): Promise<AgentSocket> {
+  return serveSocket(socketPath(runDir), 0o660, routes)
+}
+
+/** Serves the socket of the CNI plugin likewise, for its owner alone: who may write here says what a pod is. */
+export function serveCniSocket(path: string, routes: Routes): Promise<AgentSocket> {
+  return serveSocket(path, 0o600, routes, MOST_CNI_CONNECTIONS)
+}
+
+async function serveSocket(
+  path: string,
+  mode: number,
+  routes: Routes,
+  mostConnections?: number,
+): Promise<AgentSocket> {
   if (Buffer.byteLength(path) > LONGEST_PATH)
-    throw new PodfenceError('CONFIG_INVALID', `runDir is too long for a socket: ${path}.`)
+    throw new PodfenceError('CONFIG_INVALID', `The path is too long for a socket: ${path}.`)
   await mkdir(dirname(path), { recursive: true, mode: 0o755 })
   if (await answers(path))
     throw new PodfenceError('CONFIG_INVALID', `Another agent is running: it answers at ${path}.`, {
       next: 'Stop it first, or give this one a directory of its own with --run-dir.',
     })
   await rm(path, { force: true })
-  const server = createHttpServer(routes)
+  const server = createHttpServer(routes, mostConnections)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
+    // It is there when `listen` returns, and nobody else may open it for a moment first.
+    const before = process.umask(0o777 & ~mode)
     server.listen(path, resolve)
+    process.umask(before)
   })
-  await chmod(path, 0o660)
   return {
     path,
     async close() {

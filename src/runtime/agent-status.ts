@@ -1,7 +1,8 @@
 import type { KernelDriver } from '../kernel/driver.ts'
+import type { KubernetesProblem } from '../model/kubernetes/problem.ts'
 import type { PolicyWarning } from '../policy/warning.ts'
 import type { NameCollision } from '../render/name.ts'
-import { endpointStates } from './endpoint-states.ts'
+import { type EndpointGround, endpointStates } from './endpoint-states.ts'
 import type { Enforcement } from './enforcement.ts'
 import type { Health } from './health.ts'
 import type { IgnoredKey } from './setting-layers.ts'
@@ -24,6 +25,8 @@ export interface AgentNotes {
   ignoredConfig: readonly IgnoredKey[]
   needRestart: readonly string[]
   lastCutScan: Status['lastCutScan']
+  /** What is wrong with Kubernetes objects, by their keys; a live map. */
+  objectProblems: ReadonlyMap<string, KubernetesProblem>
   /** Each by what it is about, so that it can be taken back. */
   readonly warnings: Map<string, string>
 }
@@ -44,6 +47,7 @@ export function newNotes(host: string, sourceName: string): AgentNotes {
     ignoredConfig: [],
     needRestart: [],
     lastCutScan: null,
+    objectProblems: new Map(),
     warnings: new Map(),
   }
 }
@@ -56,9 +60,9 @@ export function agentStatus(
   health: Health,
 ): Status {
   const kernel = driver.status()
-  const { seen, applied, enforced } = enforcement.revisions
+  const { seen, applied, enforced, taken, carried } = enforcement.revisions
   const collisions = enforcement.collisions()
-  const pending = notes.applyFailure ?? (seen === applied ? null : `revision ${seen} is being applied`)
+  const pending = notes.applyFailure ?? (taken === carried ? null : `revision ${seen} is being applied`)
   return {
     schema: 1,
     version: podfenceVersion(),
@@ -80,13 +84,8 @@ export function agentStatus(
       lastApply: notes.lastApply?.toISOString() ?? null,
       lastRefresh: notes.lastRefresh?.toISOString() ?? null,
     },
-    endpoints: endpointStates(enforcement.endpoints(), {
-      view: enforcement.view,
-      unmet: kernel,
-      nameless: new Set(collisions.map(({ refused }) => refused)),
-      pending,
-    }),
-    rejections: [...enforcement.intake.tree.rejections().values()],
+    endpoints: endpointStates(enforcement.endpoints(), endpointGround(enforcement, driver, pending)),
+    rejections: [...enforcement.intake.tree.rejections().values(), ...notes.objectProblems.values()],
     refused: kernel.refused,
     short: kernel.short,
     policyWarnings: [...enforcement.engine.warnings(), ...collisions.map(collisionWarning)],
@@ -99,6 +98,16 @@ export function agentStatus(
       ...(kernel.setTrouble === null ? [] : [`ipset: ${kernel.setTrouble.said}`]),
     ],
   }
+}
+
+/** What decides the state of endpoints; `pending` as in EndpointGround. */
+export function endpointGround(
+  enforcement: Enforcement,
+  driver: KernelDriver,
+  pending: string | null,
+): EndpointGround {
+  const nameless = new Set(enforcement.collisions().map(({ refused }) => refused))
+  return { view: enforcement.view, unmet: driver.status(), nameless, pending }
 }
 
 /** Nobody meets this by chance; somebody who tries may. */

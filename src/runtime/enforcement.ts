@@ -137,13 +137,14 @@ export class Enforcement {
       await driver.apply({ sets: [], chains: [] })
       return
     }
-    const revision = this.revisions.seen
+    const mark = this.revisions.mark()
+    const { revision } = mark
     const since = this.#waitingSince
     this.#waitingSince = null
     const began = clock.now()
     try {
       const applied = await (this.#adopted ? this.#apply() : this.#adopt())
-      this.revisions.apply(revision, applied)
+      this.revisions.apply(mark, applied)
       const ms = Math.round((clock.now() - began) * 10) / 10
       if (applied.transactions > 0) {
         const { chains, rules, setLines, transactions } = applied

@@ -16,7 +16,7 @@ export function healthRoutes(health: Health): Routes {
   }
 }
 
-export function metricsRoutes(page: MetricsPage): Routes {
+export function metricsRoutes(page: Pick<MetricsPage, 'contentType' | 'text'>): Routes {
   return {
     'GET /metrics': async () => ({ status: 200, type: page.contentType, body: await page.text() }),
   }

@@ -32,7 +32,7 @@ export function json(value: unknown, status = 200): Answer {
 }
 
 /** A server for a few fixed paths. A handler that throws answers 500 and harms nobody else. */
-export function createHttpServer(routes: Routes): Server {
+export function createHttpServer(routes: Routes, mostConnections = MOST_CONNECTIONS): Server {
   const server = createServer((request, response) => {
     answer(routes, request)
       .catch((error: unknown) => failure((error as Error).message, 500))
@@ -41,7 +41,7 @@ export function createHttpServer(routes: Routes): Server {
   server.requestTimeout = 10_000
   server.headersTimeout = 10_000
   // Neither a crowd at the door nor an accept that fails may end the agent.
-  server.maxConnections = MOST_CONNECTIONS
+  server.maxConnections = mostConnections
   server.on('error', () => {})
   return server
 }

@@ -95,9 +95,9 @@ export const METRICS = {
 export type MetricName = keyof typeof METRICS
 export const METRIC_PREFIX = 'podfence_'
 
-/** The table of all metrics for the README, in Markdown. */
-export function metricsMarkdown(): string {
-  const rows = Object.entries<MetricSpec>(METRICS).map(([name, { type, help, labels }]) => {
+/** A table of metrics for the README, in Markdown. */
+export function metricsMarkdown(table: Readonly<Record<string, MetricSpec>> = METRICS): string {
+  const rows = Object.entries(table).map(([name, { type, help, labels }]) => {
     const labelled = (labels ?? []).map(label => `\`${label}\``).join(', ')
     return `| \`${METRIC_PREFIX}${name}\` | ${type} | ${labelled} | ${help} |`
   })

@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { eventLoopLag } from './event-loop-lag.ts'
-import { METRIC_PREFIX, METRICS, type MetricName, type MetricSpec } from './metric-table.ts'
+import { METRIC_PREFIX, METRICS, type MetricSpec } from './metric-table.ts'
 
 type MetricOf<Spec extends MetricSpec> = Spec['type'] extends 'counter'
   ? Counter
@@ -8,11 +8,17 @@ type MetricOf<Spec extends MetricSpec> = Spec['type'] extends 'counter'
     ? Gauge
     : Histogram
 
-/** Every metric of the catalogue by its name: `metrics.ipset_calls.inc()`. */
-export type Metrics = { readonly [Name in MetricName]: MetricOf<(typeof METRICS)[Name]> }
+/** Every metric of a table by its name: `metrics.ipset_calls.inc()`. */
+export type MetricsOf<Table extends MetricTable> = { readonly [Name in keyof Table]: MetricOf<Table[Name]> }
+export type Metrics = MetricsOf<typeof METRICS>
 
-export interface MetricsPage {
-  readonly metrics: Metrics
+/** What each daemon measures of itself is in each table. */
+type MetricTable = Readonly<Record<string, MetricSpec>> & {
+  readonly event_loop_stall_max_seconds: MetricSpec & { readonly type: 'gauge' }
+}
+
+export interface MetricsPage<Table extends MetricTable = typeof METRICS> {
+  readonly metrics: MetricsOf<Table>
   readonly contentType: string
   /** The page that Prometheus scrapes. */
   text(): Promise<string>
@@ -20,21 +26,27 @@ export interface MetricsPage {
   close(): void
 }
 
-/** A registry of its own for each agent, so that several live in one process. */
+/** The agent's metrics, in a registry of its own for each agent, so that several live in one process. */
 export function createMetrics(): MetricsPage {
+  return createMetricsOf(METRICS)
+}
+
+/** The metrics of another daemon. */
+export function createMetricsOf<const Table extends MetricTable>(table: Table): MetricsPage<Table> {
   const registry = new Registry()
-  const made = Object.entries<MetricSpec>(METRICS).map(([name, spec]) => [
+  const made = Object.entries<MetricSpec>(table).map(([name, spec]) => [
     name,
     makeMetric(registry, name, spec),
   ])
-  const metrics = Object.fromEntries(made) as Metrics
+  const metrics = Object.fromEntries(made) as MetricsOf<Table>
+  const stall = metrics.event_loop_stall_max_seconds as Gauge
   processMetrics(registry)
   const lag = eventLoopLag()
   return {
     metrics,
     contentType: registry.contentType,
     text() {
-      metrics.event_loop_stall_max_seconds.set(lag.takeMax() / 1000)
+      stall.set(lag.takeMax() / 1000)
       return registry.metrics()
     },
     close: () => lag.close(),

@@ -1,7 +1,15 @@
 import type { Unmet } from '../kernel/report.ts'
 
+/** A point in what was taken in. */
+export interface RevisionMark {
+  readonly revision: string | null
+  readonly taken: number
+}
+
 /** How far the store's revisions have come on their way into the kernel. */
 export class Revisions {
+  #taken = 0
+  #carried = 0
   #seen: string | null = null
   #applied: string | null = null
   #enforced: string | null = null
@@ -21,13 +29,30 @@ export class Revisions {
     return this.#enforced
   }
 
-  see(revision: string): void {
-    this.#seen = revision
+  /** Events taken in. Several may come under one revision. */
+  get taken(): number {
+    return this.#taken
   }
 
-  /** The kernel was brought to this one, but for what is unmet. */
-  apply(revision: string | null, unmet: Unmet): void {
+  /** How many of them were carried out, as `applied` has it. */
+  get carried(): number {
+    return this.#carried
+  }
+
+  see(revision: string): void {
+    this.#seen = revision
+    this.#taken++
+  }
+
+  /** Everything taken in up to now. */
+  mark(): RevisionMark {
+    return { revision: this.#seen, taken: this.#taken }
+  }
+
+  /** The kernel was brought to this point, but for what is unmet. */
+  apply({ revision, taken }: RevisionMark, unmet: Unmet): void {
     this.#applied = revision
+    this.#carried = taken
     this.settle(unmet)
   }
 

@@ -14,9 +14,11 @@ import {
 } from './setting-kinds.ts'
 
 const SECOND = 1000
-const HOUR = 3600 * SECOND
+const MINUTE = 60 * SECOND
+const HOUR = 60 * MINUTE
 const path = text('absolute path', /^\/[^\p{Cc}]*$/u)
 const apiRoot = text('URL', /^https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/)
+const objectName = text('name of a Kubernetes object', /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/)
 const interfaceName = text('interface name', /^[A-Za-z0-9_.-]{1,15}$/)
 /** One character is left for the `+` that iptables wants behind it. */
 const interfacePrefix = text('interface name prefix', /^[A-Za-z0-9_.-]{1,14}$/)
@@ -91,6 +93,18 @@ export const SETTINGS = {
   annotationCombine: setting(choice('narrow', 'add'), {
     default: 'narrow',
     doc: 'Where a NetworkPolicy isolates an annotated pod: both must allow, or either.',
+  }),
+  leaseName: setting(objectName, {
+    default: 'podfence-controller',
+    doc: 'The Lease by which one of several controllers writes.',
+  }),
+  leaseNamespace: setting(optional(objectName), {
+    default: null,
+    doc: 'Namespace of the Lease; when empty the one that the controller runs in, else kube-system.',
+  }),
+  leaseDuration: setting(duration(3 * SECOND, 10 * MINUTE), {
+    default: 15 * SECOND,
+    doc: 'After how long without a sign of the controller that writes another one takes over.',
   }),
   sourceGrace: setting(duration(0, 24 * HOUR), {
     default: 60 * SECOND,
@@ -168,6 +182,10 @@ export const SETTINGS = {
     doc: 'How long a cut connection may not come back.',
   }),
   runDir: setting(path, { default: '/run/podfence', doc: 'Directory of agent.sock and status.json.' }),
+  cniSocket: setting(optional(path), {
+    default: null,
+    doc: 'Socket of the CNI plugin; cni.sock in `runDir` when empty.',
+  }),
   healthAddress: setting(listen, {
     default: loopback(9099),
     doc: 'Serves /liveness and /readiness.',

@@ -1,8 +1,12 @@
+import type { KubernetesProblem } from '../model/kubernetes/problem.ts'
 import type { Source } from '../source/event.ts'
 import type { FileContent } from '../source/file-set.ts'
 import type { Store } from '../source/store.ts'
+import type { Attachments } from './cni/attachment.ts'
 import { etcdOptions } from './etcd-options.ts'
+import type { Logger } from './log.ts'
 import type { Settings } from './setting-table.ts'
+import { TranslatedSource } from './translated-source.ts'
 
 /** The source of the settings, and what belongs to its kind. */
 export interface ChosenSource {
@@ -14,22 +18,29 @@ export interface ChosenSource {
   readonly statusStore: Store | null
   /** Whether only the Ready key makes a snapshot count. */
   readonly gated: boolean
-  close(): void
+  /** Who is to know what the CNI plugin says of pods; null where that is in the store. */
+  readonly attachments: Attachments | null
+  close(): void | Promise<void>
+}
+
+/** Who hears what is wrong with the objects of a source, whenever that may have changed. */
+export interface SourceProblems {
+  readonly log: Logger
+  files(problems: readonly string[]): void
+  kubernetes(problems: ReadonlyMap<string, KubernetesProblem>): void
 }
 
 /** Opens the source without waiting for it. Throws CONFIG_INVALID. */
-export async function openSource(
-  settings: Settings,
-  fileProblems: (problems: readonly string[]) => void,
-): Promise<ChosenSource> {
+export async function openSource(settings: Settings, problems: SourceProblems): Promise<ChosenSource> {
+  if (settings.source === 'kubernetes') return openKubernetes(settings, problems)
   if (settings.source === 'files') {
     const [{ FilesSource }, { readObjectFile }] = await Promise.all([
       import('../source/files-source.ts'),
       import('../model/object.ts'),
     ])
     const read: (text: string, file: string) => FileContent = readObjectFile
-    const watch = new FilesSource({ directory: settings.filesDirectory!, read, onProblems: fileProblems })
-    return { watch, statusStore: null, gated: false, close: () => {} }
+    const watch = new FilesSource({ directory: settings.filesDirectory!, read, onProblems: problems.files })
+    return { watch, statusStore: null, gated: false, attachments: null, close: () => {} }
   }
   const [{ openEtcd }, { EtcdSource }] = await Promise.all([
     import('../source/etcd-client.ts'),
@@ -41,5 +52,45 @@ export async function openSource(
   const close = () => {
     for (const opened of stores) opened.close()
   }
-  return { watch: new EtcdSource(store), statusStore, gated: true, close }
+  return { watch: new EtcdSource(store), statusStore, gated: true, attachments: null, close }
+}
+
+/** Without a store in between: the objects are translated here. */
+async function openKubernetes(settings: Settings, problems: SourceProblems): Promise<ChosenSource> {
+  const [
+    { openKubernetes: openApi },
+    { warnOfPod },
+    { ProblemEvents },
+    { KubernetesSource },
+    { KubernetesTranslation },
+    { kubernetesOptions },
+  ] = await Promise.all([
+    import('../source/kubernetes/client.ts'),
+    import('../source/kubernetes/pod-event.ts'),
+    import('./problem-events.ts'),
+    import('../source/kubernetes/kubernetes-source.ts'),
+    import('../model/kubernetes/translation.ts'),
+    import('./kubernetes-options.ts'),
+  ])
+  const api = openApi(await kubernetesOptions(settings, process.env))
+  const { annotationPolicy, defaultPolicy, annotationCombine } = settings
+  // Nobody else reads this tree, so pods may share profiles.
+  const options = { annotationPolicy, defaultPolicy, annotationCombine, profiles: 'shared' } as const
+  const translation = new KubernetesTranslation(options)
+  // Each node tells of its own pods, or every agent would tell of all of them.
+  const events = new ProblemEvents({
+    host: settings.hostName,
+    write: warning => warnOfPod(api, warning, new Date()),
+    tells: () => true,
+    log: problems.log,
+  })
+  const watch = new TranslatedSource(events.listening(new KubernetesSource(api)), translation, found => {
+    problems.kubernetes(found)
+    events.problems(found)
+  })
+  const close = async () => {
+    await events.stop()
+    api.close()
+  }
+  return { watch, statusStore: null, gated: false, attachments: watch, close }
 }

@@ -58,7 +58,12 @@ function byId([a]: readonly [string, unknown], [b]: readonly [string, unknown]):
 
 function endpointText(endpoint: LocalEndpoint): string {
   const { id, mac, closed, addresses4, addresses6, ingress, egress } = endpoint
-  const facts = [endpoint.interface, ...(mac === null ? [] : [mac]), ...addresses4, ...addresses6].join(' ')
+  const facts = [
+    endpoint.interface ?? '?',
+    ...(mac === null ? [] : [mac]),
+    ...addresses4,
+    ...addresses6,
+  ].join(' ')
   if (closed !== null) return `endpoint ${id}\n  ${facts}\n  closed: ${closed}`
   return [
     `endpoint ${id}`,

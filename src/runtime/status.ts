@@ -77,7 +77,7 @@ export type EndpointState = 'enforced' | 'pending' | 'closed' | 'failed'
 
 export interface EndpointStatus {
   readonly id: string
-  readonly interface: string
+  readonly interface: string | null
   readonly addresses: readonly string[]
   readonly state: EndpointState
   /** Why it is closed, pending or failed. */

@@ -5,6 +5,7 @@ import { checkedEndpoints, clientSettings, DIAL_TIMEOUT_MS, type EtcdOptions } f
 import { keepLeaseOnce, streamWatch } from './etcd-stream.ts'
 import { at, entryOf, headerOf, prefixRange, transactionOf } from './etcd-wire.ts'
 import {
+  ConditionFailed,
   LeaseGone,
   type Store,
   type StoreEntry,
@@ -70,7 +71,8 @@ class EtcdStore implements Store {
   }
 
   async commit(write: StoreWrite): Promise<bigint> {
-    const { header } = await this.call(false, client => client.kv.txn(transactionOf(write)))
+    const { header, succeeded } = await this.call(false, client => client.kv.txn(transactionOf(write)))
+    if (!succeeded) throw new ConditionFailed('what was to be changed has been changed meanwhile')
     return BigInt(header.revision)
   }
 

@@ -11,6 +11,8 @@ export interface EtcdSourceOptions {
   readonly prefix?: string
   readonly pageSize?: number
   readonly pace?: Pace
+  /** Is kept at the revision of each key's last change, ahead of the event that tells of it, for those who write with conditions. */
+  readonly revisions?: Map<string, bigint>
 }
 
 /** Watches Calico's v1 tree in etcd. The store stays the caller's to close. */
@@ -19,9 +21,9 @@ export class EtcdSource implements Source {
   private readonly loop: ListThenWatch<EtcdPosition>
 
   constructor(store: Store, options: EtcdSourceOptions = {}) {
-    const { prefix = ROOT, pageSize = PAGE_SIZE, pace = backOff } = options
+    const { prefix = ROOT, pageSize = PAGE_SIZE, pace = backOff, revisions = null } = options
     this.name = `etcd ${store.name}`
-    this.loop = new ListThenWatch(new EtcdFeed(this.name, store, prefix, pageSize), pace)
+    this.loop = new ListThenWatch(new EtcdFeed(this.name, store, { prefix, pageSize, revisions }), pace)
   }
 
   run(emit: (event: SourceEvent) => void, signal: AbortSignal): Promise<void> {
@@ -53,16 +55,23 @@ class EtcdFeed implements Feed<EtcdPosition> {
   private readonly store: Store
   private readonly prefix: string
   private readonly pageSize: number
+  private readonly revisions: Map<string, bigint> | null
 
-  constructor(name: string, store: Store, prefix: string, pageSize: number) {
+  constructor(
+    name: string,
+    store: Store,
+    options: { prefix: string; pageSize: number; revisions: Map<string, bigint> | null },
+  ) {
     this.name = name
     this.store = store
-    this.prefix = prefix
-    this.pageSize = pageSize
+    this.prefix = options.prefix
+    this.pageSize = options.pageSize
+    this.revisions = options.revisions
   }
 
   async list(signal: AbortSignal): Promise<Listing<EtcdPosition>> {
     const entries = new Map<string, string>()
+    const revisions = new Map<string, bigint>()
     let last: { header: StoreHeader; revision: bigint } | null = null
     let witness: StoreEntry | null = null
     for await (const page of this.store.pages(this.prefix, this.pageSize, signal)) {
@@ -71,10 +80,13 @@ class EtcdFeed implements Feed<EtcdPosition> {
       last = page
       for (const entry of page.entries) {
         entries.set(entry.key, entry.value)
+        if (this.revisions) revisions.set(entry.key, entry.modRevision)
         if (witness === null || entry.modRevision > witness.modRevision) witness = entry
       }
     }
     if (last === null) throw new HistoryGone('the listing had no page')
+    this.revisions?.clear()
+    for (const [key, revision] of revisions) this.revisions?.set(key, revision)
     const { clusterId, term } = last.header
     const position = { clusterId, term, seen: last.revision, count: entries.size, witness }
     return { entries, revision: String(last.revision), position }
@@ -95,6 +107,7 @@ class EtcdFeed implements Feed<EtcdPosition> {
       const next = advance(position, response)
       if (typeof next === 'string') return end.abort(next)
       position = next
+      this.note(response)
       observer.moved(position, String(position.seen), changesOf(response))
     }
     const recognise = async () => {
@@ -121,6 +134,12 @@ class EtcdFeed implements Feed<EtcdPosition> {
     }
     if (end.signal.reason instanceof Error) throw end.signal.reason
     return end.signal.aborted && end.signal.reason !== 'over' ? String(end.signal.reason) : reason
+  }
+
+  private note({ events }: WatchResponse): void {
+    for (const { key, gone, modRevision } of events)
+      if (gone) this.revisions?.delete(key)
+      else this.revisions?.set(key, modRevision)
   }
 
   /** Why the store's history is not the one that `position` belongs to, or null. */

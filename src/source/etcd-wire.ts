@@ -39,6 +39,12 @@ function isDelete(event: IEvent): boolean {
 
 export function transactionOf(write: StoreWrite): ITxnRequest {
   return {
+    compare: (write.conditions ?? []).map(({ key, modRevision }) => ({
+      key: Buffer.from(key),
+      target: 'Mod' as const,
+      result: 'Equal' as const,
+      mod_revision: modRevision.toString(),
+    })),
     success: [
       ...(write.deletePrefixes ?? []).map(prefix => ({ request_delete_range: prefixRange(prefix) })),
       ...(write.deletes ?? []).map(key => ({ request_delete_range: { key: Buffer.from(key) } })),

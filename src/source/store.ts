@@ -21,7 +21,10 @@ export interface Store {
     onResponse: (response: WatchResponse) => void,
     signal: AbortSignal,
   ): Promise<string>
-  /** One transaction; all or nothing. Resolves with its revision. Throws LeaseGone when its lease has ended. */
+  /**
+   * One transaction; all or nothing. Resolves with its revision. Throws ConditionFailed when one of its conditions does
+   * not hold, and LeaseGone when its lease has ended; nothing is written then.
+   */
   commit(write: StoreWrite): Promise<bigint>
   /** Resolves with the id of a lease that ends `seconds` after it was last kept. */
   grantLease(seconds: number): Promise<string>
@@ -61,6 +64,8 @@ export interface WatchResponse {
 }
 
 export interface StoreWrite {
+  /** What must hold for it to be done: keys as they were read, by the revision of their last change; 0 is no such key. */
+  readonly conditions?: readonly { readonly key: string; readonly modRevision: bigint }[]
   readonly puts?: readonly { readonly key: string; readonly value: string; readonly lease?: string }[]
   readonly deletes?: readonly string[]
   readonly deletePrefixes?: readonly string[]
@@ -68,6 +73,9 @@ export interface StoreWrite {
 
 /** The revision asked for is compacted away, or was never reached by this store. */
 export class HistoryGone extends Error {}
+
+/** Somebody else changed, made or removed a key meanwhile. */
+export class ConditionFailed extends Error {}
 
 /** The lease ended before it was kept or used. */
 export class LeaseGone extends Error {}

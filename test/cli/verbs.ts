@@ -55,7 +55,7 @@ t.test('version, help, and mistakes', async t => {
     [[], /No verb was given/],
     [['agnt'], /agnt is no verb. Did you mean "agent"\?/],
     [['config', '--bakend', 'nft'], /unknown option '--bakend' \(Did you mean --backend\?\)/],
-    [['explain', '10.0.0.1'], /missing required argument/],
+    [['explain', '10.0.0.1'], /Give a source and a destination, or --batch/],
     [['version', 'extra'], /too many arguments/],
     [['config', '-o', 'xml'], /Allowed choices are table, json/],
     [['explain', '1.1.1.1', '2.2.2.2', '--port', 'tcp/80/1', '--from', 'etcd'], /takes at most 1/],

@@ -201,7 +201,7 @@ const RUNS = Number(process.env.PODFENCE_FUZZ_RUNS ?? 2000)
 
 function soundEndpoint(endpoint: WorkloadEndpoint): boolean {
   return (
-    /^[A-Za-z0-9_.-]{1,15}$/.test(endpoint.interface) &&
+    /^[A-Za-z0-9_.-]{1,15}$/.test(endpoint.interface ?? 'unknown') &&
     endpoint.addresses4.every(address => isIP(address) === 4) &&
     endpoint.addresses6.every(address => isIP(address) === 6) &&
     (endpoint.mac === null || /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(endpoint.mac))

@@ -109,7 +109,7 @@ function agent(sources = SOURCES, elsewhere: readonly Family[] = []) {
   const notes = newNotes('node1', 'test')
   const life = new AgentLife({
     live,
-    source: { watch, statusStore: null, gated: false, close: () => {} },
+    source: { watch, statusStore: null, gated: false, attachments: null, close: () => {} },
     traits,
     enforcement,
     driver: kernel.driver,
@@ -331,6 +331,7 @@ t.test('closed doors start nothing any more', async t => {
     { status, explain: () => t.fail() as never, render: () => '' },
     new Health(clock),
     page,
+    {},
     QUIET,
   )
   await doors.close()

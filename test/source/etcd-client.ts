@@ -9,7 +9,7 @@ import { openEtcd } from '../../src/source/etcd-client.ts'
 import { explainEtcdError } from '../../src/source/etcd-errors.ts'
 import { checkedEndpoints, type EtcdOptions } from '../../src/source/etcd-settings.ts'
 import { EtcdSource } from '../../src/source/etcd-source.ts'
-import { HistoryGone, LeaseGone } from '../../src/source/store.ts'
+import { ConditionFailed, HistoryGone, LeaseGone } from '../../src/source/store.ts'
 import { etcdMissing, freePorts, startEtcd } from '../etcd.ts'
 import { Heard } from './heard.ts'
 
@@ -137,6 +137,30 @@ t.test('transactions, old revisions and leases', { skip }, async t => {
   t.equal((await store.get('/leased')).entry, null)
   t.ok((await codeOf(store.keepLease(lease))) instanceof LeaseGone)
   t.ok((await codeOf(store.commit({ puts: [{ key: '/x', value: '1', lease }] }))) instanceof LeaseGone)
+})
+
+t.test('a transaction whose conditions do not hold writes nothing', { skip }, async t => {
+  const etcd = await startEtcd(t)
+  const store = open(t, { endpoints: [etcd.endpoint] })
+  const made = await store.commit({
+    conditions: [{ key: '/a', modRevision: 0n }],
+    puts: [{ key: '/a', value: 'made' }],
+  })
+  const refused = [
+    { conditions: [{ key: '/a', modRevision: 0n }], puts: [{ key: '/a', value: 'made again' }] },
+    { conditions: [{ key: '/a', modRevision: made - 1n }], deletes: ['/a'] },
+    {
+      conditions: [
+        { key: '/a', modRevision: made },
+        { key: '/b', modRevision: 1n },
+      ],
+      deletes: ['/a'],
+    },
+  ]
+  for (const write of refused) t.ok((await codeOf(store.commit(write))) instanceof ConditionFailed)
+  t.equal((await store.get('/a')).entry?.value, 'made')
+  await store.commit({ conditions: [{ key: '/a', modRevision: made }], deletes: ['/a'] })
+  t.equal((await store.get('/a')).entry, null)
 })
 
 t.test('a watch tells why it ended', { skip }, async t => {

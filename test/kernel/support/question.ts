@@ -11,6 +11,23 @@ export interface Wire {
   readonly port: string | null
 }
 
+/**
+ * Where an endpoint really hangs: one with the bridge's name is at some port that the model does not know. One of
+ * an unknown interface is anywhere: some are routed, some on the first bridge.
+ */
+export function wireOf({ id, interface: name }: LocalEndpoint, options: RenderOptions): Wire {
+  const workload = id.split('/')[2]!
+  if (name === null) {
+    const bridge = /[02468]$/.test(workload) ? options.bridges[0] : undefined
+    return bridge === undefined
+      ? { device: `cali-${workload}`, port: null }
+      : { device: bridge, port: `x${workload}` }
+  }
+  if (options.bridges.includes(name)) return { device: name, port: `x${workload}` }
+  if (options.interfacePrefixes.some(prefix => name.startsWith(prefix))) return { device: name, port: null }
+  return { device: options.bridges[name === 'veth2' ? 1 : 0] ?? options.bridges[0] ?? 'br-x', port: name }
+}
+
 /** What a packet is beside where it comes from and goes to. */
 export interface Content {
   readonly protocol: number
@@ -104,15 +121,17 @@ export function shouldPass(question: Question, view: PolicyView, options: Render
   const receiverIds = idsOf(goes, receivers)
   const first = verdict(senderIds[0]!, receiverIds[0]!)
   if (EXEMPT.has(first.by)) return first.allow
-  if (receivers.some(each => isClosedHere(each, options))) return false
+  if ([...senders, ...receivers].some(each => isClosedHere(each, options))) return false
   const otherMac = senders.some(each => each.mac !== null && each.mac !== mac && isRouted(each, options))
   if (otherMac || (comes && isDisputed(question, view.localByAddress(src), options))) return false
   if (senderIds.some(sender => verdict(sender, receiverIds[0]!).egress === false)) return false
   return receiverIds.every(receiver => {
     const endpoint = receivers.find(({ id }) => id === receiver)
-    const itself = endpoint !== undefined && comes && owns(endpoint, src) && isAt(endpoint, from, options)
+    // Of an unknown interface it is enough that the source check let it in by a workload's.
+    const here = endpoint !== undefined && (endpoint.interface === null || isAt(endpoint, from, options))
+    const itself = here && comes && owns(endpoint, src)
     // Nobody knows at which port it is, so only a service tells its own packet from a neighbour's.
-    const blind = itself && options.bridges.includes(endpoint.interface) && !question.translated
+    const blind = itself && isPortUnknown(endpoint, options) && !question.translated
     if (blind) return verdict(null, receiver, false).ingress !== false
     return verdict(itself ? receiver : senderIds[0]!, receiver).ingress !== false
   })
@@ -142,7 +161,12 @@ export function isGate(device: string, { bridges, interfacePrefixes }: RenderOpt
 }
 
 function isRouted({ interface: name }: LocalEndpoint, options: RenderOptions): boolean {
-  return !options.bridges.includes(name) && isGate(name, options)
+  return name !== null && !options.bridges.includes(name) && isGate(name, options)
+}
+
+/** All that is known of it is its bridge, or not even that. */
+function isPortUnknown({ interface: name }: LocalEndpoint, { bridges }: RenderOptions): boolean {
+  return name === null || bridges.includes(name)
 }
 
 function owns({ addresses4, addresses6 }: LocalEndpoint, address: string): boolean {
@@ -151,13 +175,17 @@ function owns({ addresses4, addresses6 }: LocalEndpoint, address: string): boole
 
 /** The kernel cannot enforce on it, whatever policy says. */
 function isClosedHere(endpoint: LocalEndpoint, options: RenderOptions): boolean {
-  return !isRouted(endpoint, options) && (options.bridges.length === 0 || options.bridgeFilter === false)
+  if (isRouted(endpoint, options)) return false
+  return options.bridges.length === 0 ? endpoint.interface !== null : options.bridgeFilter === false
 }
 
 /** May this endpoint be at the other end of the wire? Where its bridge or its port is unknown, at any. */
 function isAt(endpoint: LocalEndpoint, { device, port }: Wire, options: RenderOptions): boolean {
   const { interface: name } = endpoint
+  // Of an unknown interface routes tell where the device is no bridge, and nothing tells of ports.
+  if (name === null && !options.bridges.includes(device)) return wireOf(endpoint, options).device === device
   if (isClosedHere(endpoint, options)) return false
+  if (name === null) return true
   if (!options.bridges.includes(device) || isRouted(endpoint, options) || options.bridges.includes(name))
     return name === device
   return name === port
@@ -166,19 +194,25 @@ function isAt(endpoint: LocalEndpoint, { device, port }: Wire, options: RenderOp
 /** The owners of the source address that the kernel would take the packet for. */
 function sendersOf({ from }: Question, owners: readonly LocalEndpoint[], options: RenderOptions) {
   const here = owners.filter(each => isAt(each, from, options))
-  if (!options.bridges.includes(from.device)) return here
+  if (!options.bridges.includes(from.device)) {
+    const routed = here.filter(each => each.interface === from.device)
+    if (routed.length > 0) return routed
+    // Let in for one of them; which of them it is, nobody can tell.
+    return here.length > 0 ? owners.filter(each => each.interface === null) : []
+  }
   const atPort = here.filter(each => each.interface === from.port)
   return atPort.length > 0 ? atPort : here
 }
 
-/** Nothing tells owners at unknown ports apart, so all of them must allow, and one at another bridge does not. */
-function isDisputed(
-  { from }: Question,
-  owners: readonly LocalEndpoint[],
-  { bridges }: RenderOptions,
-): boolean {
-  if (!bridges.includes(from.device) || owners.some(each => each.interface === from.port)) return false
-  return owners.some(({ interface: name }) => bridges.includes(name) && name !== from.device)
+/** Nothing tells owners at unknown ports apart, so all of them must allow, and one that is elsewhere does not. */
+function isDisputed({ from }: Question, owners: readonly LocalEndpoint[], options: RenderOptions): boolean {
+  const { bridges } = options
+  const named = bridges.includes(from.device) ? from.port : from.device
+  if (owners.some(each => each.interface === named)) return false
+  return owners.some(each => {
+    const { interface: name } = each
+    return name !== null && (isClosedHere(each, options) || (bridges.includes(name) && name !== from.device))
+  })
 }
 
 /** The owners of the destination address at the device by which the packet leaves. */
@@ -187,9 +221,12 @@ function receiversOf({ path, to }: Question, owners: readonly LocalEndpoint[], o
   const bridged = owners.filter(each => !isRouted(each, options))
   const here = routed.filter(each => each.interface === to.device)
   if (path === 'forward') {
-    if (!options.bridges.includes(to.device)) return here
+    if (!options.bridges.includes(to.device))
+      return here.length > 0 || bridged.some(each => each.interface !== null) ? here : bridged
     // One that is at another bridge for sure does not open this one.
-    const other = bridged.some(({ interface: name }) => options.bridges.includes(name) && name !== to.device)
+    const other = bridged.some(
+      ({ interface: name }) => name !== null && options.bridges.includes(name) && name !== to.device,
+    )
     return other ? [] : bridged
   }
   // The node's own packet may still name the route of a service address, so its device counts only where it must.

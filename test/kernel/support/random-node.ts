@@ -139,7 +139,11 @@ function endpoint(id: string): fc.Arbitrary<WorkloadEndpoint> {
     .record({
       home: weighted([5, fc.constant(home)], [2, fc.subarray(home)]),
       strange: weighted([6, fc.constant<string[]>([])], [1, fc.subarray(everywhere, { maxLength: 2 })]),
-      interface: weighted([8, fc.constant(INTERFACES[at] ?? 'eth0')], [1, fc.constantFrom(...INTERFACES)]),
+      interface: weighted<string | null>(
+        [8, fc.constant(INTERFACES[at] ?? 'eth0')],
+        [1, fc.constantFrom(...INTERFACES)],
+        [2, fc.constant(null)],
+      ),
       mac: fc.constantFrom(null, null, null, 'ee:ee:ee:ee:ee:01'),
       profiles,
       labels,

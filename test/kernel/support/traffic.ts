@@ -1,7 +1,7 @@
 import type { Family } from '../../../src/model/values.ts'
 import type { LocalEndpoint } from '../../../src/policy/outcome.ts'
 import type { RenderOptions } from '../../../src/render/options.ts'
-import type { Content, Question, Wire } from './question.ts'
+import { type Content, type Question, type Wire, wireOf } from './question.ts'
 
 /** All packets worth asking about on a node. */
 
@@ -53,13 +53,6 @@ const MANY: Readonly<Record<Family, readonly Content[]>> = {
     ...[130, 133, 134, 135, 136, 137, 143].map(icmpType => ({ protocol: 58, icmpType, icmpCode: 0 })),
     ...[47, 4, 253].map(protocol => ({ protocol })),
   ],
-}
-
-/** Where an endpoint really hangs: one with the bridge's name is at some port that the model does not know. */
-export function wireOf({ id, interface: name }: LocalEndpoint, options: RenderOptions): Wire {
-  if (options.bridges.includes(name)) return { device: name, port: `x${id.split('/')[2]}` }
-  if (options.interfacePrefixes.some(prefix => name.startsWith(prefix))) return { device: name, port: null }
-  return { device: options.bridges[name === 'veth2' ? 1 : 0] ?? options.bridges[0] ?? 'br-x', port: name }
 }
 
 /** As the node's routing has it: every owner's way, should there be several. */

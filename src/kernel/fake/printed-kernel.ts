@@ -1,7 +1,7 @@
-import { FakeKernel } from '../../../src/kernel/fake/kernel.ts'
-import { FAMILIES } from '../../../src/model/values.ts'
-import type { KernelDelta } from '../../../src/render/kernel-delta.ts'
-import { ipsetText, restoreText } from '../../../src/render/print.ts'
+import { FAMILIES } from '../../model/values.ts'
+import type { KernelDelta } from '../../render/kernel-delta.ts'
+import { ipsetText, restoreText } from '../../render/print.ts'
+import { FakeKernel } from './kernel.ts'
 
 /** A fake kernel that gets exactly the text that is printed for people: sets, chains, then the sets that go. */
 export class PrintedKernel {
@@ -24,12 +24,6 @@ export class PrintedKernel {
     this.#hooked = true
     for (const line of going!) expectDone(this.fake.ipset(line), line)
   }
-}
-
-/** All that a fake kernel holds, in one order. */
-export function heldBy(fake: FakeKernel): string[] {
-  const sets = fake.ipsetSave().split('\n').sort().join('\n')
-  return [sets, ...FAMILIES.map(family => fake.save(family))]
 }
 
 function expectDone(

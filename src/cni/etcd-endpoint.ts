@@ -1,0 +1,61 @@
+import type { PodAttachment } from '../model/kubernetes/problem.ts'
+import { PENDING_PROFILE } from '../runtime/cni/attachment.ts'
+import { ROOT } from '../source/v1-tree.ts'
+
+/** Under which the endpoints of a host's pods lie. */
+export function podPrefix(host: string): string {
+  return `${ROOT}host/${host}/workload/k8s/`
+}
+
+/** `pod` as NAMESPACE/NAME. */
+export function endpointKey(host: string, pod: string): string {
+  return `${podPrefix(host)}${pod.replace('/', '.')}/endpoint/eth0`
+}
+
+/** Who attached an endpoint last, in fields that the model ignores. */
+export interface Attached {
+  readonly sandbox: string | null
+  readonly network: string | null
+}
+
+type Fields = Readonly<Record<string, unknown>>
+
+/**
+ * The endpoint's value with the attachment in it. What the controller says (labels, profiles) stays as it is; where it
+ * has said nothing yet, the endpoint gets the profile that never exists, and so is closed until it does.
+ */
+export function attachedValue(stored: string | null, attachment: PodAttachment, network: string): string {
+  const before = fieldsOf(stored)
+  const { mac: _, ...kept } = before
+  const { interface: name, mac, addresses, sandbox } = attachment
+  const nets = (six: boolean) =>
+    addresses.filter(address => address.includes(':') === six).map(address => `${address}/${six ? 128 : 32}`)
+  const named = before.profile_ids !== undefined || before.profile_id !== undefined
+  return JSON.stringify({
+    ...kept,
+    state: 'active',
+    name,
+    ...(mac === null ? {} : { mac }),
+    ...(named ? {} : { profile_ids: [PENDING_PROFILE] }),
+    ipv4_nets: nets(false),
+    ipv6_nets: nets(true),
+    sandbox,
+    network,
+  })
+}
+
+/** A value that cannot be read was attached by nobody. */
+export function attachedBy(stored: string): Attached {
+  const { sandbox, network } = fieldsOf(stored)
+  const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : null)
+  return { sandbox: text(sandbox), network: text(network) }
+}
+
+function fieldsOf(stored: string | null): Fields {
+  try {
+    const json = JSON.parse(stored ?? '{}') as unknown
+    return typeof json === 'object' && json !== null && !Array.isArray(json) ? (json as Fields) : {}
+  } catch {
+    return {}
+  }
+}

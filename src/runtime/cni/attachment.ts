@@ -1,0 +1,31 @@
+import type { PodAttachment } from '../../model/kubernetes/problem.ts'
+
+/** A source whose endpoints know their interface only from the CNI plugin. */
+export interface Attachments {
+  /** `pod` as `NAMESPACE/NAME`. The changes that follow come as an event of the source, before this returns. */
+  attach(pod: string, attachment: PodAttachment | null): void
+}
+
+/** An attachment as it is kept. */
+export interface AttachmentRecord extends PodAttachment {
+  readonly pod: string
+  /** The interface's name in the pod. */
+  readonly ifname: string
+  /** The CNI network that it came with. */
+  readonly network: string
+  /** Of two records of one pod the later counts. Milliseconds since 1970. */
+  readonly at: number
+  /** The sandbox has lost its network. Until the pod is gone or gets another sandbox, it has no address. */
+  readonly detached: boolean
+}
+
+/**
+ * The profile that never exists: with it the plugin writes an endpoint to etcd, so that it is closed until somebody
+ * writes which policy it has.
+ */
+export const PENDING_PROFILE = 'podfence.pending'
+
+/** The id of a pod's endpoint of this host. */
+export function podEndpointId(host: string, pod: string): string {
+  return `${host}/k8s/${pod.replace('/', '.')}/eth0`
+}

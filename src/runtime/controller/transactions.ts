@@ -1,0 +1,83 @@
+import type { KeyChange } from '../../source/event.ts'
+import type { UnitChange } from './plan.ts'
+import { isEndpointKey } from './unit.ts'
+
+/** etcd takes 128 operations and as many conditions in a transaction, and one condition is the fence's. */
+const MOST_KEYS = 120
+/** etcd takes requests of 1.5 MiB; this leaves room for what goes round the values. */
+const MOST_BYTES = 1024 * 1024
+
+/**
+ * Packs units into transactions, a unit never into two of them. In an order that opens nothing in between: first goes what
+ * is gone (its address may be another pod's already), then policies come, then pods, and last go policies.
+ */
+export function transactionsOf(units: readonly UnitChange[]): UnitChange[][] {
+  const transactions: UnitChange[][] = []
+  let keys = Number.POSITIVE_INFINITY
+  let bytes = 0
+  for (const unit of units.flatMap(piecesOf).toSorted((a, b) => turnOf(a) - turnOf(b))) {
+    const size = bytesOf(unit)
+    if (keys + unit.changes.length > MOST_KEYS || bytes + size > MOST_BYTES) {
+      transactions.push([])
+      keys = 0
+      bytes = 0
+    }
+    transactions.at(-1)!.push(unit)
+    keys += unit.changes.length
+    bytes += size
+  }
+  return transactions
+}
+
+/**
+ * The unit as etcd can take it: where it is too large, its long rule lists are left empty, so that they close what they were
+ * to open. Null when even that is too large.
+ */
+export function fitting(unit: UnitChange): UnitChange | null {
+  if (bytesOf(unit) <= MOST_BYTES) return unit
+  const changes = unit.changes.map(change => ({
+    ...change,
+    value: change.value && withoutLongRules(change.value),
+  }))
+  const closed = { ...unit, changes }
+  return bytesOf(closed) <= MOST_BYTES ? closed : null
+}
+
+const LONG_RULES = 16 * 1024
+
+function withoutLongRules(text: string): string {
+  if (text.length <= LONG_RULES || !text.startsWith('{')) return text
+  const object = JSON.parse(text) as Record<string, unknown>
+  for (const list of ['inbound_rules', 'outbound_rules'])
+    if (JSON.stringify(object[list] ?? null).length > LONG_RULES) object[list] = []
+  return JSON.stringify(object)
+}
+
+/**
+ * The unit itself, but for one with more keys than a transaction takes: others may have put endpoints of its name under any
+ * number of hosts. Those that go may go by and by.
+ */
+function piecesOf(unit: UnitChange): UnitChange[] {
+  if (unit.changes.length === 0) return []
+  if (unit.changes.length <= MOST_KEYS) return [unit]
+  const goes = ({ key, value }: KeyChange) => value === null && isEndpointKey(key)
+  const changes = unit.changes.toSorted((a, b) => Number(goes(a)) - Number(goes(b)))
+  const pieces: UnitChange[] = []
+  for (let from = 0; from < changes.length; from += MOST_KEYS)
+    pieces.push({ ...unit, changes: changes.slice(from, from + MOST_KEYS) })
+  return pieces
+}
+
+function turnOf({ unit, changes }: UnitChange): number {
+  const goes = changes.every(({ value }) => value === null)
+  if (unit.startsWith('tier ')) return 0
+  if (unit.startsWith('pod ')) return goes ? 1 : 3
+  return goes ? 4 : 2
+}
+
+function bytesOf({ changes }: UnitChange): number {
+  let bytes = 0
+  // A key stands in its condition as well.
+  for (const { key, value } of changes) bytes += 2 * key.length + Buffer.byteLength(value ?? '') + 40
+  return bytes
+}
