@@ -86,7 +86,10 @@ export function agentStatus(
       lastRefresh: notes.lastRefresh?.toISOString() ?? null,
     },
     endpoints: endpointStates(enforcement.endpoints(), endpointGround(enforcement, driver, pending)),
-    rejections: [...enforcement.intake.tree.rejections().values(), ...[...notes.objectProblems.values()].map(asRejection)],
+    rejections: [
+      ...enforcement.intake.tree.rejections().values(),
+      ...[...notes.objectProblems.values()].map(asRejection),
+    ],
     refused: kernel.refused,
     short: kernel.short,
     policyWarnings: [...enforcement.engine.warnings(), ...collisions.map(collisionWarning)],

@@ -76,7 +76,13 @@ async function openKubernetes(settings: Settings, problems: SourceProblems): Pro
   const api = openApi(await kubernetesOptions(settings, process.env))
   const { annotationPolicy, defaultPolicy, annotationCombine } = settings
   // Nobody else reads this tree, so pods may share profiles.
-  const options = { annotationPolicy, defaultPolicy, annotationCombine, profiles: 'shared', node: settings.hostName } as const
+  const options = {
+    annotationPolicy,
+    defaultPolicy,
+    annotationCombine,
+    profiles: 'shared',
+    node: settings.hostName,
+  } as const
   const translation = new KubernetesTranslation(options)
   // Each node tells of its own pods, or every agent would tell of all of them.
   const events = new ProblemEvents({
