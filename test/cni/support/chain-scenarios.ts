@@ -175,6 +175,7 @@ async function troubled(t: Test, chain: Chain): Promise<void> {
   await t.test('an agent that cannot see the interface refuses at once', async t => {
     await stage.agents.get('n1')!.stop()
     stage.startAgent('n1', ['--interface-prefixes', 'cali', '--bridges', ''])
+    await stage.enforced()
     await policy.declare(pod.pod, false)
     t.equal(await codeOf(caller.add(own(network, { timeout: 60 }), pod, args)), 100)
     await caller.del(patient, pod)
