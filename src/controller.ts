@@ -16,6 +16,7 @@ import { kubernetesOptions } from './runtime/kubernetes-options.ts'
 import { createLog, logOptions, standardOutput } from './runtime/log.ts'
 import { createMetricsOf } from './runtime/metrics.ts'
 import { createNotifier } from './runtime/notify.ts'
+import { ObjectProblems } from './runtime/object-problems.ts'
 import { ProblemEvents } from './runtime/problem-events.ts'
 import { resolveSettings, type SettingSources } from './runtime/settings.ts'
 import { Closers, onShutdown } from './runtime/shutdown.ts'
@@ -105,15 +106,18 @@ export async function runController(sources: SettingSources): Promise<number> {
       host: null,
       write: warning => warnOfPod(api, warning, new Date()),
       tells: () => lease.held,
+      clock: systemClock,
       log,
     })
     closers.add('events', () => events.stop())
+    const told = new ObjectProblems(log, metrics)
     const translation = new KubernetesTranslation({ ...settings, profiles: 'per-pod' })
     const objects = new TranslatedSource(
       events.listening(new KubernetesSource(api)),
       translation,
       problems => {
-        life.problems(problems)
+        metrics.rejections.set(problems.size)
+        told.tell(problems.values())
         events.problems(problems)
       },
     )
@@ -129,7 +133,10 @@ export async function runController(sources: SettingSources): Promise<number> {
       tree.run(event => life.etcd(event), shutdown.signal),
       whileLeading(lease, signal => writer.run(signal), shutdown.signal, {
         everyMs: settings.leaseDuration * EVERY,
-        changed: state => life.leadership(state),
+        changed(state) {
+          life.leadership(state)
+          events.tell()
+        },
         failed: error => life.leaseTrouble(error),
       }),
     ]

@@ -18,6 +18,7 @@ export interface NodeAddresses {
 
 /** The fabric joins the nodes; the sandbox's own namespace has this address on it (a store can listen there). */
 export const FABRIC = { bridge: 'fabric', address4: '10.90.0.1', address6: 'fd90::1' } as const
+const FABRIC_RANGES = ['10.90.0.0/24', 'fd90::/64'] as const
 export const EXTERNAL = { address4: '10.90.0.200', address6: 'fd90::200' } as const
 
 /** What a routed pod sees as its gateway: the addresses and the hardware address that Calico gives every host side. */
@@ -39,6 +40,16 @@ export function nodeAddresses(number: number): NodeAddresses {
     gateway4: `10.66.${number}.1`,
     gateway6: `fd66:0:0:${number}::1`,
   }
+}
+
+/** Whether an address is of the fabric's own range. Any other one has to be routed to its place by itself. */
+export function onFabric(address: string): boolean {
+  return FABRIC_RANGES.some(range => inRange(address, range))
+}
+
+/** An address as the range that holds it alone. */
+export function alone(address: string): string {
+  return `${address}/${address.includes(':') ? 128 : 32}`
 }
 
 /** A pod's own addresses: the node's range and a number from 2 to 254. */

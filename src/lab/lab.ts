@@ -1,15 +1,25 @@
 import { PodfenceError } from '../errors.ts'
 import type { Backend } from '../kernel/backend.ts'
 import type { Ended, Processes } from '../kernel/process.ts'
-import { EXTERNAL, FABRIC } from './address-plan.ts'
+import { alone, EXTERNAL, FABRIC } from './address-plan.ts'
 import { type CommandOptions, sandboxCommands } from './commands.ts'
-import { fabricPort, fabricSteps, joinSteps, type LabNode, labNode, nodeSteps, routesTo } from './node.ts'
+import {
+  fabricPort,
+  fabricSteps,
+  joinSteps,
+  type LabNode,
+  labNode,
+  type NodeRequest,
+  nodeSteps,
+  routesTo,
+  strangerRoutes,
+} from './node.ts'
 import { foreignRoutes, type LabPod, labPod, type PodRequest, podSteps, removalSteps } from './pod.ts'
 import { openProbe, type Place, type Probe } from './probe.ts'
 
 export interface LabOptions {
-  /** Names of the nodes, in order; each is a namespace. */
-  readonly nodes: readonly string[]
+  /** The nodes, in order; each is a namespace. A name alone is a node with addresses of the plan. */
+  readonly nodes: readonly (string | NodeRequest)[]
   readonly backend: Backend
   /** The kernel's own reverse path check on new interfaces of nodes. Default 2 (loose), as Debian has it. */
   readonly rpFilter?: 0 | 1 | 2
@@ -20,6 +30,8 @@ export interface ExternalHost extends Place {
   readonly address4: string
   readonly address6: string
   run(command: readonly string[], options?: CommandOptions): Promise<Ended>
+  /** Gives it further addresses, none of which is the fabric's, any node's or any pod's. */
+  adopt(addresses: readonly string[]): Promise<void>
 }
 
 /**
@@ -53,11 +65,22 @@ export interface Lab {
 /** Builds the laboratory. Throws PodfenceError outside a sandbox, or naming the command that failed. */
 export async function openLab(options: LabOptions, processes: Processes): Promise<Lab> {
   const commands = sandboxCommands(processes)
-  const nodes = options.nodes.map((name, index) => labNode(name, index + 1, options.backend, commands))
+  const requests = options.nodes.map(node => (typeof node === 'string' ? { name: node } : node))
+  const nodes = requests.map((request, index) => labNode(request, index + 1, options.backend, commands))
   const external: ExternalHost = {
     ...EXTERNAL,
     namespace: 'external',
     run: (command, given) => commands.runIn('external', command, given),
+    adopt: addresses =>
+      commands.script([
+        {
+          namespace: 'external',
+          ip: addresses.map(
+            address => `addr add ${alone(address)} dev eth0${address.includes(':') ? ' nodad' : ''}`,
+          ),
+        },
+        ...nodes.map(({ namespace }) => ({ namespace, ip: strangerRoutes(addresses) })),
+      ]),
   }
   await commands.script([
     ...fabricSteps(),

@@ -2,13 +2,20 @@ import { mkdirSync } from 'node:fs'
 import { type Backend, toolName } from '../kernel/backend.ts'
 import type { Ended } from '../kernel/process.ts'
 import type { Family } from '../model/values.ts'
-import { FABRIC, type NodeAddresses, nodeAddresses } from './address-plan.ts'
+import { alone, FABRIC, type NodeAddresses, nodeAddresses, onFabric } from './address-plan.ts'
 import { type CommandOptions, type Commands, netSettings, type Step } from './commands.ts'
 import type { Place } from './probe.ts'
 
 /** The bridge that carries a node's bridged pods. */
 export const POD_BRIDGE = 'cbr0'
 const LAB_DIRECTORY = '/run/podfence-lab'
+
+/** A node of the laboratory; what it names no address for, the plan does. */
+export interface NodeRequest {
+  readonly name: string
+  /** Own ones may be of any range. */
+  readonly addresses?: Partial<NodeAddresses>
+}
 
 /** A node: a network namespace with its own rules, lock, run and state directory, on the fabric. */
 export interface LabNode extends Place, NodeAddresses {
@@ -33,10 +40,15 @@ export interface LabNode extends Place, NodeAddresses {
 }
 
 /** A node as the laboratory plans it, before it exists. */
-export function labNode(name: string, number: number, backend: Backend, commands: Commands): LabNode {
+export function labNode(
+  { name, addresses: given }: NodeRequest,
+  number: number,
+  backend: Backend,
+  commands: Commands,
+): LabNode {
   const directory = `${LAB_DIRECTORY}/${name}`
   const env = { XTABLES_LOCKFILE: `${directory}/xtables.lock` }
-  const addresses = nodeAddresses(number)
+  const addresses = { ...nodeAddresses(number), ...given }
   const port = fabricPort(number)
   const run: LabNode['run'] = (command, options = {}) =>
     commands.runIn(name, command, { ...options, env: { ...env, ...options.env } })
@@ -105,12 +117,15 @@ export function fabricSteps(): Step[] {
 
 /** Joins a namespace to the fabric: `eth0` there, with these addresses. */
 export function joinSteps(namespace: string, port: string, address4: string, address6: string): Step[] {
+  const length = (address: string, length: number) =>
+    onFabric(address) ? `${address}/${length}` : alone(address)
   return [
     {
       namespace: null,
       ip: [
         `link add ${port} type veth peer name eth0 netns ${namespace}`,
         `link set ${port} master ${FABRIC.bridge} up`,
+        ...strangerRoutes([address4, address6], FABRIC.bridge),
       ],
     },
     {
@@ -118,13 +133,20 @@ export function joinSteps(namespace: string, port: string, address4: string, add
       ip: [
         'link set lo up',
         'link set eth0 up',
-        `addr add ${address4}/24 dev eth0`,
-        `addr add ${address6}/64 dev eth0 nodad`,
-        `route add 0.0.0.0/0 via ${FABRIC.address4}`,
-        `route add ::/0 via ${FABRIC.address6}`,
+        `addr add ${length(address4, 24)} dev eth0`,
+        `addr add ${length(address6, 64)} dev eth0 nodad`,
+        `route add 0.0.0.0/0 via ${FABRIC.address4} dev eth0 onlink`,
+        `route add ::/0 via ${FABRIC.address6} dev eth0 onlink`,
       ],
     },
   ]
+}
+
+/** How addresses that are not of the fabric's range are reached on it: they are asked for by themselves. */
+export function strangerRoutes(addresses: readonly string[], device = 'eth0'): string[] {
+  return addresses
+    .filter(address => !onFabric(address))
+    .map(address => `route add ${alone(address)} dev ${device}`)
 }
 
 /** Everything a node needs but its pods. `rpFilter` is the kernel's own reverse path check for new interfaces. */
@@ -166,6 +188,7 @@ export function bridgeMac(node: Pick<LabNode, 'number'>): string {
 /** How a namespace on the fabric reaches the pods of a node. */
 export function routesTo(node: NodeAddresses): string[] {
   return [
+    ...strangerRoutes([node.address4, node.address6]),
     `route add ${node.routed4} via ${node.address4}`,
     `route add ${node.bridge4} via ${node.address4}`,
     `route add ${node.routed6} via ${node.address6}`,

@@ -39,6 +39,16 @@ sub sniff {
     return $socket;
 }
 
+# What the kernel delivers in a namespace of an IP protocol: behind its rules, told like sniff's.
+sub delivered {
+    my ($namespace, $six, $protocol, $code) = @_;
+    my $socket = opened($namespace, $six ? AF_INET6 : AF_INET, SOCK_RAW, $protocol);
+    on_read($socket, sub {
+        while (defined recv($socket, my $packet, 65536, 0)) { $code->($packet, 0) }
+    });
+    return $socket;
+}
+
 # inject: sends packet=HEX, as IP (the kernel routes it) or as a frame (link, macs given); with watch=NAMESPACE
 # counts arrivals of a packet that holds the bytes match=HEX.
 $verb{inject} = sub {
@@ -63,10 +73,14 @@ $verb{inject} = sub {
     }
     if (defined $given->{watch}) {
         my $match = pack('H*', $given->{match});
-        $watcher = sniff($given->{watch}, $given->{watchlink}, sub {
+        my $seen = sub {
             my ($seen, $left) = @_;
             $report->() if !$left && index($seen, $match) >= 0 && ++$count >= $given->{count};
-        });
+        };
+        my $protocol = ord(substr $packet, defined $given->{link} ? 14 + ($six ? 6 : 9) : $six ? 6 : 9, 1);
+        $watcher = $given->{delivered}
+            ? delivered($given->{watch}, $six, $protocol, $seen)
+            : sniff($given->{watch}, $given->{watchlink}, $seen);
         $timer = after($given->{timeout}, $report);
     }
     for (1 .. $given->{count}) { $sent++ if defined send($socket, $packet, 0, $to) }

@@ -50,6 +50,8 @@ export interface Injection {
   /** Where it is to be seen, and bytes that only this packet holds. */
   readonly seenAt?: Place
   readonly seenOn?: string
+  /** Counts it behind the rules of that place, as a socket of its protocol gets it, instead of before them. */
+  readonly delivered?: boolean
   readonly match?: Uint8Array
   readonly count?: number
   readonly timeoutMs?: number
@@ -141,6 +143,7 @@ export function openProbe(processes: Processes): Probe {
         tomac: injection.frame?.to.replaceAll(':', ''),
         watch: injection.seenAt?.namespace,
         watchlink: injection.seenOn,
+        delivered: injection.delivered || undefined,
         match: Buffer.from(injection.match ?? injection.packet).toString('hex'),
         count: injection.count ?? 1,
         timeout: injection.timeoutMs ?? 300,

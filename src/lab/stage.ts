@@ -11,12 +11,13 @@ import type { KeyChange } from '../source/event.ts'
 import { type AgentProcess, startAgent } from './agent-process.ts'
 import { type Lab, openLab } from './lab.ts'
 import { type LabEtcd, openLabEtcd } from './lab-etcd.ts'
+import type { NodeRequest } from './node.ts'
 import { type WorldWords, worldChanges, worldEntries } from './world.ts'
 
 export interface StageOptions {
   readonly backend: Backend
-  /** Names of the nodes. Default two: `n1`, `n2`. */
-  readonly nodes?: readonly string[]
+  /** The nodes. Default two: `n1`, `n2`. */
+  readonly nodes?: readonly (string | NodeRequest)[]
   /** Flags of every agent beside those that the stage needs: `['--bridges', 'cbr0']`. */
   readonly flags?: readonly string[]
   /** Whether the agents start with the stage. Default true. */
@@ -119,7 +120,7 @@ export async function openStage(options: StageOptions, processes: Processes): Pr
       await lab.close()
     },
   }
-  if (options.agents !== false) for (const name of nodes) stage.startAgent(name)
+  if (options.agents !== false) for (const { name } of lab.nodes) stage.startAgent(name)
   return stage
 }
 

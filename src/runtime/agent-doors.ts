@@ -1,6 +1,7 @@
 import { PodfenceError } from '../errors.ts'
 import { type AgentAnswers, agentRoutes } from './agent-routes.ts'
 import { cniSocketPath, serveAgentSocket, serveCniSocket } from './agent-socket.ts'
+import { Doors } from './doors.ts'
 import type { Health } from './health.ts'
 import { healthRoutes, metricsRoutes } from './health-routes.ts'
 import { listenHttp, type Routes } from './http.ts'
@@ -18,7 +19,7 @@ export interface AgentDoors {
 
 /** At most so often is status.json written. */
 const STATUS_REST_MS = 1000
-/** After so long a door that could not be opened, or a file that could not be written, is tried again. */
+/** After so long a file that could not be written is tried again. */
 const RETRY_MS = 5000
 
 /**
@@ -33,35 +34,18 @@ export async function openDoors(
   cni: Routes,
   log: Logger,
 ): Promise<AgentDoors> {
-  let closed = false
-  const opened: { close(): unknown }[] = []
-  const retries = new Set<NodeJS.Timeout>()
-  const open = async (what: string, door: () => Promise<{ close(): unknown }>, first = true) => {
-    try {
-      const served = await door()
-      opened.push(served)
-      if (closed) await served.close()
-      else if (!first) log.info({ component: 'agent' }, `${what} is served now`)
-    } catch (err) {
-      if (first && door === socket && err instanceof PodfenceError) throw err
-      if (first) log.error({ err, component: 'agent' }, `${what} cannot be served`)
-      if (closed) return
-      const retry = setTimeout(() => {
-        retries.delete(retry)
-        void open(what, door, false)
-      }, RETRY_MS)
-      retries.add(retry)
-    }
-  }
-  const socket = () => serveAgentSocket(settings.runDir, agentRoutes(answers))
-  await open('the socket', socket)
-  await open('the CNI socket', () => serveCniSocket(cniSocketPath(settings), cni))
+  const doors = new Doors('agent', log)
+  // Another agent of this run directory is no passing trouble.
+  const isTaken = (error: unknown) => error instanceof PodfenceError
+  await doors.open('the socket', () => serveAgentSocket(settings.runDir, agentRoutes(answers)), isTaken)
+  await doors.open('the CNI socket', () => serveCniSocket(cniSocketPath(settings), cni))
   const { healthAddress, metricsAddress } = settings
   if (healthAddress !== null)
-    await open('health', () => listenHttp('health', healthAddress, healthRoutes(health)))
+    await doors.open('health', () => listenHttp('health', healthAddress, healthRoutes(health)))
   if (metricsAddress !== null)
-    await open('metrics', () => listenHttp('metrics', metricsAddress, metricsRoutes(page)))
+    await doors.open('metrics', () => listenHttp('metrics', metricsAddress, metricsRoutes(page)))
 
+  let closed = false
   let timer: NodeJS.Timeout | null = null
   let writing: Promise<void> = Promise.resolve()
   let failed = false
@@ -90,10 +74,9 @@ export async function openDoors(
     async close() {
       closed = true
       if (timer !== null) clearTimeout(timer)
-      for (const retry of retries) clearTimeout(retry)
       await writing
       await write()
-      for (const door of opened) await door.close()
+      await doors.close()
     },
   }
 }

@@ -1,5 +1,6 @@
 import type { KernelDriver } from '../kernel/driver.ts'
 import type { KubernetesProblem } from '../model/kubernetes/problem.ts'
+import type { Rejection } from '../model/values.ts'
 import type { PolicyWarning } from '../policy/warning.ts'
 import type { NameCollision } from '../render/name.ts'
 import { type EndpointGround, endpointStates } from './endpoint-states.ts'
@@ -85,7 +86,10 @@ export function agentStatus(
       lastRefresh: notes.lastRefresh?.toISOString() ?? null,
     },
     endpoints: endpointStates(enforcement.endpoints(), endpointGround(enforcement, driver, pending)),
-    rejections: [...enforcement.intake.tree.rejections().values(), ...notes.objectProblems.values()],
+    rejections: [
+      ...enforcement.intake.tree.rejections().values(),
+      ...[...notes.objectProblems.values()].map(asRejection),
+    ],
     refused: kernel.refused,
     short: kernel.short,
     policyWarnings: [...enforcement.engine.warnings(), ...collisions.map(collisionWarning)],
@@ -98,6 +102,10 @@ export function agentStatus(
       ...(kernel.setTrouble === null ? [] : [`ipset: ${kernel.setTrouble.said}`]),
     ],
   }
+}
+
+function asRejection({ key, reason, remedy, column }: KubernetesProblem): Rejection {
+  return { key, reason: column === undefined ? reason : `column ${column}: ${reason}`, remedy }
 }
 
 /** What decides the state of endpoints; `pending` as in EndpointGround. */

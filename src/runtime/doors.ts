@@ -30,7 +30,7 @@ export class Doors {
     fatal: (error: unknown) => boolean = () => false,
   ): Promise<void> {
     try {
-      this.#opened.push(await door())
+      await this.#keep(await door())
     } catch (err) {
       if (fatal(err)) throw err
       this.#log.error({ err, component: this.#component }, `${what} cannot be served`)
@@ -44,15 +44,19 @@ export class Doors {
     for (const door of this.#opened) await door.close()
   }
 
+  /** It may have taken so long that nobody wants it any more. */
+  async #keep(door: Served): Promise<void> {
+    if (this.#closed) await door.close()
+    else this.#opened.push(door)
+  }
+
   #later(what: string, door: () => Promise<Served>): void {
     if (this.#closed) return
     const retry = setTimeout(async () => {
       this.#retries.delete(retry)
       try {
-        const served = await door()
-        if (this.#closed) return void (await served.close())
-        this.#opened.push(served)
-        this.#log.info({ component: this.#component }, `${what} is served now`)
+        await this.#keep(await door())
+        if (!this.#closed) this.#log.info({ component: this.#component }, `${what} is served now`)
       } catch {
         this.#later(what, door)
       }

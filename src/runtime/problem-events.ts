@@ -1,27 +1,24 @@
 import type { KubernetesProblem } from '../model/kubernetes/problem.ts'
 import type { Source, SourceEvent } from '../source/event.ts'
+import { ApiError } from '../source/kubernetes/api-error.ts'
 import { parseObjectKey } from '../source/kubernetes/object-key.ts'
 import type { PodWarning } from '../source/kubernetes/pod-event.ts'
+import type { Clock } from './clock.ts'
 import type { Logger } from './log.ts'
 
 export interface ProblemEventsOptions {
   /** Only pods of this node; null: of all. */
   readonly host: string | null
-  /** Writes one Event. */
+  /** Writes one Event; doing so twice with the same words must do no harm. */
   readonly write: (warning: PodWarning) => Promise<void>
-  /** Whether it is ours to tell now; who is not to tell still hears, and takes it as told. */
+  /** Whether it is ours to tell now. */
   readonly tells: () => boolean
+  readonly clock: Clock
   readonly log: Logger
 }
 
-/** More can only wait where the API is away or a whole cluster is wrong; the log has them all. */
-const MOST_WAITING = 1000
-
-/** What of a pod an Event names. */
-interface Pod {
-  readonly uid: string
-  readonly node: string
-}
+/** After a failure nothing is told for so long: nobody enforces anything by an Event, and the log has it all. */
+const REST_MS = 60_000
 
 /**
  * Tells people of what is wrong with their pods where they look for it: a Kubernetes Event on the pod, once for each pod and
@@ -29,12 +26,14 @@ interface Pod {
  */
 export class ProblemEvents {
   readonly #options: ProblemEventsOptions
-  /** The text told last, by the pod's key. */
-  readonly #told = new Map<string, string>()
+  /** What is to be told of the pods that have a problem now, by the pod's key. */
+  readonly #due = new Map<string, PodWarning>()
+  /** What was told of them last. */
+  readonly #told = new Map<string, PodWarning>()
   #heard: SourceEvent | null = null
-  #waiting: PodWarning[] = []
   #writing: Promise<void> | null = null
-  #failed = false
+  #restUntil = 0
+  #stopped = false
 
   constructor(options: ProblemEventsOptions) {
     this.#options = options
@@ -56,10 +55,17 @@ export class ProblemEvents {
 
   /** What is wrong after the event that the translation has just taken. */
   problems(problems: ReadonlyMap<string, KubernetesProblem>): void {
-    const due = dueWarnings(this.#heard, problems, this.#told, this.#options.host)
-    if (!this.#options.tells() || due.length === 0) return
-    this.#waiting.push(...due)
-    this.#waiting.splice(0, this.#waiting.length - MOST_WAITING)
+    for (const key of this.#due.keys()) if (!problems.has(key)) this.#due.delete(key)
+    for (const key of this.#told.keys()) if (!problems.has(key)) this.#told.delete(key)
+    for (const [key, warning] of podWarnings(this.#heard, problems, this.#options.host))
+      this.#due.set(key, warning)
+    this.tell()
+  }
+
+  /** Tells what is not told yet, if it is ours to tell. */
+  tell(): void {
+    const { tells, clock } = this.#options
+    if (this.#due.size === 0 || this.#stopped || !tells() || clock.now() < this.#restUntil) return
     this.#writing ??= this.#write().finally(() => {
       this.#writing = null
     })
@@ -67,78 +73,82 @@ export class ProblemEvents {
 
   /** Resolves when nothing is under way. */
   async stop(): Promise<void> {
-    this.#waiting = []
+    this.#stopped = true
     await this.#writing
   }
 
   async #write(): Promise<void> {
-    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
+    const { write, clock, log } = this.#options
+    for (let next = this.#untold(); next !== null && !this.#stopped; next = this.#untold()) {
+      const [key, warning] = next
       try {
-        await this.#options.write(next)
-        this.#failed = false
+        await write(warning)
+        this.#told.set(key, warning)
       } catch (err) {
-        if (!this.#failed) this.#options.log.warn({ err, component: 'events' }, 'an Event cannot be written')
-        this.#failed = true
+        log.warn(
+          { err, component: 'events', pod: `${warning.namespace}/${warning.pod}` },
+          'an Event is not written',
+        )
+        // Whom the API refuses once is not asked about again: a namespace that is being removed takes no more of them.
+        if (err instanceof ApiError && err.status >= 400 && err.status < 500) this.#told.set(key, warning)
+        this.#restUntil = clock.now() + REST_MS
+        return
       }
     }
   }
+
+  #untold(): readonly [string, PodWarning] | null {
+    for (const [key, warning] of this.#due) {
+      const told = this.#told.get(key)
+      if (told?.uid !== warning.uid || told.message !== warning.message) return [key, warning]
+    }
+    return null
+  }
 }
 
-/**
- * The warnings that an event of the source gives reason for. `told` is what was told before, and is brought up to date:
- * only pods that have a problem now are kept in it.
- */
-export function dueWarnings(
+/** What is to be told of the pods of an event that have a problem, by their keys. `host`: only of pods of this node. */
+export function* podWarnings(
   event: SourceEvent | null,
   problems: ReadonlyMap<string, KubernetesProblem>,
-  told: Map<string, string>,
   host: string | null,
-): PodWarning[] {
-  for (const key of told.keys()) if (!problems.has(key)) told.delete(key)
-  const due: PodWarning[] = []
-  for (const [key, object] of wrongPods(event, problems)) {
-    const text = textOf(problems.get(key)!)
-    const pod = podOf(object)
-    if (told.get(key) === text || pod === null || (host !== null && pod.node !== host)) continue
-    told.set(key, text)
-    const { namespace, name } = parseObjectKey(key)!
-    const reason = problems.get(key)!.column === undefined ? 'PolicyProblem' : 'BadAnnotation'
-    const warning = { namespace, pod: name, uid: pod.uid, reason, message: text }
-    due.push(host === null ? warning : { ...warning, host })
+): Generator<readonly [string, PodWarning]> {
+  for (const [key, object] of objectsOf(event, problems)) {
+    const place = parseObjectKey(key)
+    if (place?.resource !== 'pods') continue
+    const { uid, node } = podOf(object)
+    if (uid === '' || (host !== null && node !== host)) continue
+    const problem = problems.get(key)!
+    const reason = problem.column === undefined ? 'PolicyProblem' : 'BadAnnotation'
+    const warning = { namespace: place.namespace, pod: place.name, uid, reason, message: textOf(problem) }
+    yield [key, host === null ? warning : { ...warning, host }]
   }
-  return due
 }
 
-/** The objects of the event that are pods with a problem, by key. */
-function* wrongPods(
+/** The objects of an event that have a problem. */
+function* objectsOf(
   event: SourceEvent | null,
   problems: ReadonlyMap<string, KubernetesProblem>,
 ): Generator<readonly [string, string]> {
-  if (event === null || event.kind === 'connection' || problems.size === 0) return
-  const isWrong = (key: string) => problems.has(key) && parseObjectKey(key)?.resource === 'pods'
-  if (event.kind === 'changes') {
-    for (const { key, value } of event.changes) if (value !== null && isWrong(key)) yield [key, value]
-    return
-  }
-  for (const key of problems.keys()) {
-    const value = event.entries.get(key)
-    if (value !== undefined && isWrong(key)) yield [key, value]
-  }
+  if (event?.kind === 'changes')
+    for (const { key, value } of event.changes) if (value !== null && problems.has(key)) yield [key, value]
+  if (event?.kind === 'snapshot')
+    for (const key of problems.keys()) {
+      const value = event.entries.get(key)
+      if (value !== undefined) yield [key, value]
+    }
 }
 
-function textOf({ reason, effect, remedy }: KubernetesProblem): string {
-  return `${sentence(reason)}: ${effect}. ${remedy}`
+function textOf({ reason, column, effect, remedy }: KubernetesProblem): string {
+  const place = column === undefined ? '' : `column ${column}: `
+  const text = `${place}${reason}: ${effect}. ${remedy}`
+  return text.slice(0, 1).toUpperCase() + text.slice(1)
 }
 
-function sentence(text: string): string {
-  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`
-}
-
-function podOf(object: string): Pod | null {
+function podOf(object: string): { readonly uid: string; readonly node: string } {
   try {
     const { metadata, spec } = JSON.parse(object)
     return { uid: String(metadata?.uid ?? ''), node: String(spec?.nodeName ?? '') }
   } catch {
-    return null
+    return { uid: '', node: '' }
   }
 }

@@ -2,6 +2,7 @@ import type { KubernetesProblem } from '../model/kubernetes/problem.ts'
 import type { Source } from '../source/event.ts'
 import type { FileContent } from '../source/file-set.ts'
 import type { Store } from '../source/store.ts'
+import { systemClock } from './clock.ts'
 import type { Attachments } from './cni/attachment.ts'
 import { etcdOptions } from './etcd-options.ts'
 import type { Logger } from './log.ts'
@@ -73,15 +74,22 @@ async function openKubernetes(settings: Settings, problems: SourceProblems): Pro
     import('./kubernetes-options.ts'),
   ])
   const api = openApi(await kubernetesOptions(settings, process.env))
-  const { annotationPolicy, defaultPolicy, annotationCombine, hostName: node } = settings
+  const { annotationPolicy, defaultPolicy, annotationCombine } = settings
   // Nobody else reads this tree, so pods may share profiles.
-  const options = { annotationPolicy, defaultPolicy, annotationCombine, profiles: 'shared', node } as const
+  const options = {
+    annotationPolicy,
+    defaultPolicy,
+    annotationCombine,
+    profiles: 'shared',
+    node: settings.hostName,
+  } as const
   const translation = new KubernetesTranslation(options)
   // Each node tells of its own pods, or every agent would tell of all of them.
   const events = new ProblemEvents({
     host: settings.hostName,
     write: warning => warnOfPod(api, warning, new Date()),
     tells: () => true,
+    clock: systemClock,
     log: problems.log,
   })
   const watch = new TranslatedSource(events.listening(new KubernetesSource(api)), translation, found => {

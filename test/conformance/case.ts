@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { PodfenceError } from '../../src/errors.ts'
 import type { KeyChange } from '../../src/source/event.ts'
 import { objectKey } from '../../src/source/kubernetes/object-key.ts'
 
@@ -7,9 +8,10 @@ export interface Case {
   readonly name: string
   readonly about: string
   readonly tags: readonly string[]
-  readonly nodes: readonly { readonly name: string; readonly ips: readonly string[] }[]
+  readonly nodes: readonly CaseNode[]
   readonly namespaces: readonly CaseNamespace[]
   readonly pods: readonly CasePod[]
+  readonly services?: readonly CaseService[]
   readonly policies: readonly CasePolicy[]
   readonly expect: readonly Expectation[]
   readonly steps?: readonly {
@@ -17,6 +19,18 @@ export interface Case {
     readonly actions: readonly Action[]
     readonly expect: readonly Expectation[]
   }[]
+}
+
+/** `ips`: the node's internal addresses first, then its own ones on the bridge of its pods. */
+export interface CaseNode {
+  readonly name: string
+  readonly ips: readonly string[]
+}
+
+export interface CaseService {
+  readonly ns: string
+  readonly name: string
+  readonly clusterIPs: readonly string[]
 }
 
 interface CaseNamespace {
@@ -44,8 +58,9 @@ interface CasePolicy {
   readonly metadata: { readonly name: string; readonly namespace: string }
 }
 
-/** What is asked of one packet. A verdict with a `strength` is not judged. */
+/** What is asked of one packet. A verdict with a `strength` is told, not judged. */
 export interface Expectation {
+  /** `NAMESPACE/POD`, `ext:ADDRESS`, or `node:NAME`: the node's own processes. */
   readonly from: string
   readonly to: string
   readonly family: 'IPv4' | 'IPv6'
@@ -55,6 +70,8 @@ export interface Expectation {
   readonly ingress: boolean
   readonly allow: boolean
   readonly strength?: 'doc' | 'undefined'
+  readonly why?: string
+  /** `svc:NAMESPACE/NAME`: the sender calls this service, on `viaPort`; `to` and `port` are behind it. */
   readonly via?: string
   readonly viaPort?: number
 }
@@ -68,19 +85,40 @@ export interface Action {
   readonly ips?: readonly string[]
   readonly phase?: string
   readonly pod?: CasePod
+  readonly namespace?: CaseNamespace
   readonly policy?: CasePolicy
 }
 
+/** The lists that every case has. */
+const LISTS = ['nodes', 'namespaces', 'pods', 'policies', 'expect'] as const
+
+/** Reads a case. Throws USAGE for a file that holds none. */
 export function readCase(file: string): Case {
-  return JSON.parse(readFileSync(file, 'utf8')) as Case
+  const given = parse(file)
+  if (isCase(given)) return given
+  throw new PodfenceError('USAGE', `${file} holds no case: it needs a name and ${LISTS.join(', ')}.`)
+}
+
+function parse(file: string): unknown {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'))
+  } catch (cause) {
+    throw new PodfenceError('USAGE', `${file} cannot be read: ${(cause as Error).message}.`, { cause })
+  }
+}
+
+function isCase(given: unknown): given is Case {
+  if (typeof given !== 'object' || given === null) return false
+  const fields = given as Readonly<Record<string, unknown>>
+  return typeof fields.name === 'string' && LISTS.every(name => Array.isArray(fields[name]))
 }
 
 /** The case's world as objects of the API, which its steps change. */
 export class CaseWorld {
-  readonly #nodes: Case['nodes']
   readonly #pods = new Map<string, CasePod>()
   readonly #namespaces = new Map<string, CaseNamespace>()
   readonly #policies = new Map<string, CasePolicy>()
+  readonly #nodes: readonly CaseNode[]
 
   constructor({ nodes, pods, namespaces, policies }: Case) {
     this.#nodes = nodes
@@ -96,7 +134,7 @@ export class CaseWorld {
   /** All objects under their keys. */
   entries(): Map<string, string> {
     return new Map([
-      ...this.#nodes.map(({ name, ips }) => [objectKey('nodes', '', name), nodeText(name, ips)] as const),
+      ...this.#nodes.map(node => [objectKey('nodes', '', node.name), nodeText(node)] as const),
       ...[...this.#namespaces.values()].map(
         ({ name, labels }) =>
           [
@@ -138,9 +176,11 @@ export class CaseWorld {
         this.#policies.delete(`${ns}/${name}`)
         return
       case 'createNamespace':
-      case 'setNamespaceLabels':
-        this.#namespaces.set(name!, { name: name!, labels: action.labels ?? {} })
+      case 'setNamespaceLabels': {
+        const namespace = action.namespace ?? { name: name!, labels: action.labels ?? {} }
+        this.#namespaces.set(namespace.name, namespace)
         return
+      }
       case 'deleteNamespace':
         this.#namespaces.delete(name!)
         for (const [key, pod] of this.#pods) if (pod.ns === name) this.#pods.delete(key)
@@ -183,9 +223,19 @@ function nameOf({ metadata }: CasePolicy): string {
   return `${metadata.namespace}/${metadata.name}`
 }
 
-function nodeText(name: string, ips: readonly string[]): string {
+function nodeText({ name, ips }: CaseNode): string {
   const addresses = ips.map(address => ({ type: 'InternalIP', address }))
   return JSON.stringify({ apiVersion: 'v1', kind: 'Node', metadata: { name }, status: { addresses } })
+}
+
+/** The first address of a family; null when there is none. */
+export function ownAddress(ips: readonly string[], family: Expectation['family']): string | null {
+  return ips.find(ip => ip.includes(':') === (family === 'IPv6')) ?? null
+}
+
+/** Of a finished pod its address is free for others. */
+export function isFinished({ phase }: CasePod): boolean {
+  return phase === 'Succeeded' || phase === 'Failed'
 }
 
 function podText(pod: CasePod): string {

@@ -1,56 +1,41 @@
-import { existsSync, readdirSync, statSync } from 'node:fs'
-import { basename, join } from 'node:path'
-import { Command, Option } from 'commander'
+import { fileURLToPath } from 'node:url'
+import { PodfenceError } from '../../src/errors.ts'
+import { systemProcesses } from '../../src/kernel/process.ts'
+import { enterSandbox } from '../../src/lab/sandbox.ts'
+import { readArguments, USAGE } from './arguments.ts'
 import { readCase } from './case.ts'
-import { runOffline } from './offline.ts'
-import { passes } from './result.ts'
+import { caseFiles } from './case-files.ts'
+import { playAll } from './conformance.ts'
+import { kernelDepth } from './kernel-depth.ts'
+import { offlineDepth } from './offline.ts'
 
-/**
- * `npm run --silent conformance -- [--depth policy|rules] FILE|DIR...`: runs NetworkPolicy cases, prints each wrong verdict
- * with its trail, and ends with `N passed, N failed`. Without a name it runs the cases of this repository.
- */
-const DEPTHS = ['policy', 'rules'] as const
-const OWN_CASES = 'test/cases/netpol'
+/** This file runs from test/conformance/ of a folder below the package. */
+const OWN_CASES = fileURLToPath(new URL('../../../test/cases/netpol', import.meta.url))
 
-const program = new Command('conformance')
-  .argument('[cases...]', 'files, or directories of them', [OWN_CASES])
-  .addOption(new Option('--depth <depth>', 'who is asked').choices(DEPTHS).default('policy'))
-  .action((cases: readonly string[], { depth }: { depth: (typeof DEPTHS)[number] }) => {
-    process.exitCode = run(cases.flatMap(filesOf), depth)
-  })
-program.parse()
+const say = (line: string) => console.log(line)
 
-function filesOf(path: string): string[] {
-  if (!existsSync(path)) {
-    console.error(`${path}: there is no such file or directory`)
-    process.exit(2)
+/** 0: all cases passed, and there were some. */
+async function run(words: readonly string[]): Promise<number> {
+  const { depth, backends, paths } = readArguments(words)
+  const cases = caseFiles(paths.length > 0 ? paths : [OWN_CASES]).map(readCase)
+  if (depth !== 'kernel') return (await playAll(cases, [async () => offlineDepth(depth)], say)) ? 0 : 1
+  const { skip } = await enterSandbox()
+  if (skip !== false)
+    throw new PodfenceError('PREREQUISITE_MISSING', `Depth kernel cannot be played here: it ${skip}.`)
+  const processes = systemProcesses()
+  try {
+    const depths = backends.map(backend => async () => kernelDepth(backend, processes))
+    return (await playAll(cases, depths, say)) ? 0 : 1
+  } finally {
+    processes.stopAll()
   }
-  if (!statSync(path).isDirectory()) return [path]
-  const names = readdirSync(path).filter(name => name.endsWith('.json'))
-  return names.sort().map(name => join(path, name))
 }
 
-/** The exit code: 0 when something ran and nothing failed. */
-function run(files: readonly string[], depth: 'policy' | 'rules'): number {
-  let [passed, failed, verdicts] = [0, 0, 0]
-  for (const file of files) {
-    const name = basename(file, '.json')
-    try {
-      const result = runOffline(readCase(file), depth)
-      verdicts += result.judged
-      if (passes(result)) passed++
-      else {
-        failed++
-        console.log(`not ok ${name}: ${result.wrong.length} of ${result.judged} verdicts are wrong`)
-        for (const line of [...result.refused, ...result.wrong])
-          console.log(`  ${line.replaceAll('\n', '\n  ')}`)
-      }
-    } catch (error) {
-      failed++
-      console.log(`not ok ${name}: ${(error as Error).stack}`)
-    }
-  }
-  console.log(`${verdicts} verdicts at depth ${depth}`)
-  console.log(`${passed} passed, ${failed} failed`)
-  return passed > 0 && failed === 0 ? 0 : 1
+try {
+  process.exit(await run(process.argv.slice(2)))
+} catch (error) {
+  if (!(error instanceof PodfenceError)) throw error
+  console.error(error.message)
+  console.error(error.code === 'USAGE' ? USAGE : error.next)
+  process.exit(error.exitCode)
 }

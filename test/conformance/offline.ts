@@ -1,8 +1,7 @@
 import { KubernetesWorld } from '../../src/cli/kubernetes-world.ts'
 import type { EngineName } from '../../src/cli/offline-node.ts'
-import type { Case, Expectation } from './case.ts'
-import { CaseWorld } from './case.ts'
-import { type CaseResult, judged, type Observation } from './result.ts'
+import { CaseWorld, type Expectation } from './case.ts'
+import { type Answer, type Depth, nobody } from './depth.ts'
 
 /** How a node is taken to be that is not there. */
 const RENDER = {
@@ -21,24 +20,25 @@ const TRANSLATION = {
 } as const
 
 /** A case asked of the policy engine, or of the rules as the kernel's tools get them; its steps come as changes. */
-export function runOffline(given: Case, engine: EngineName): CaseResult {
-  const objects = new CaseWorld(given)
-  const world = new KubernetesWorld({ translation: TRANSLATION, render: RENDER })
-  world.snapshot(objects.entries())
-  const observe = (expected: Expectation): Observation => {
-    const { allow, egress, ingress, trail } = world.verdict(expected, engine)
-    return { allow, egress, ingress, trail: trail.map(({ at, what }) => `${at}: ${what}`) }
-  }
-  const results = [judged('start', given.expect, observe)]
-  for (const { name, actions, expect } of given.steps ?? []) {
-    world.change(objects.act(actions))
-    results.push(judged(name, expect, observe))
-  }
-  const refused = world.problems().map(({ key, reason }) => `${key}: ${reason}`)
+export function offlineDepth(engine: EngineName): Depth {
   return {
-    name: given.name,
-    judged: results.reduce((sum, { count }) => sum + count, 0),
-    wrong: results.flatMap(({ wrong }) => wrong),
-    refused,
+    name: engine,
+    async begin(given) {
+      const objects = new CaseWorld(given)
+      const world = new KubernetesWorld({ translation: TRANSLATION, render: RENDER })
+      world.snapshot(objects.entries())
+      const answer = (expected: Expectation): Answer => {
+        const { from, to, family } = expected
+        if (!world.has(from, family) || !world.has(to, family)) return nobody(expected)
+        const { allow, egress, ingress, trail } = world.verdict(expected, engine)
+        return { allow, egress, ingress, trail: async () => trail.map(({ at, what }) => `${at}: ${what}`) }
+      }
+      return {
+        judge: async asked => asked.map(answer),
+        act: async actions => world.change(objects.act(actions)),
+        refused: () => world.problems().map(({ key, reason }) => `${key}: ${reason}`),
+      }
+    },
+    close: async () => {},
   }
 }

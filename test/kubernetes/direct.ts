@@ -27,9 +27,6 @@ await playScenarios({ agents: false }, async (t, stage, variant) => {
   const { front, box, db, shop } = scene.pods
   const cluster = await startCluster(t, { address: stage.lab.storeAddress4 })
   const { admin } = cluster
-  const { probe } = stage.lab
-  for (const pod of [front, box, db, shop])
-    for (const port of [80, 6379]) await probe.listen(pod, { protocol: 'tcp', port })
   const proxy = await cluster.proxy()
   const account = await cluster.applyFile('src/deploy/rbac-agent.yaml')
   t.ok(account.length > 0, 'the rights of the agent are those of its manifest')

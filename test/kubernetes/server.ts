@@ -6,6 +6,8 @@ import { Refusal } from './support/kube-client.ts'
 import type { KubeObject } from './support/object-path.ts'
 import { namespaceObject, podObject, podStatus, policyObject } from './support/objects.ts'
 
+/** Valid while it was in force before, but newer servers take no new object with it; older stores hold such. */
+const NOW_REFUSED = new Set(['cidr-host-bits'])
 const VALIDATION = new URL('../cases/netpol-validation.json', import.meta.url)
 
 /** That the support of these tests is as real as they believe: each test has a namespace of its own. */
@@ -17,7 +19,8 @@ t.test('a real kube-apiserver', { skip: clusterMissing }, async t => {
 
   await t.test('objects are created, told by a watch, patched and deleted', async t => {
     await admin.create(namespaceObject('life', { team: 'a' }))
-    const watch = await admin.watch('Pod', { namespace: 'life' })
+    const { resourceVersion } = (await admin.list('Pod', 'life')).metadata
+    const watch = await admin.watch('Pod', { namespace: 'life', resourceVersion })
     t.teardown(() => watch.end())
     await admin.create(podObject('life/web', { labels: { app: 'web' }, ports: { http: 80 } }))
     await admin.patch('Pod', 'life/web', podStatus(['10.65.0.2', 'fd65::2']), 'status')
@@ -56,7 +59,11 @@ t.test('a real kube-apiserver', { skip: clusterMissing }, async t => {
         '/apis/networking.k8s.io/v1/namespaces/x/networkpolicies',
         policy,
       )
-      t.equal(code === 201, valid, `${name} (${why}): ${code} ${text.slice(0, 300)}`)
+      t.equal(
+        code === 201,
+        valid && !NOW_REFUSED.has(name),
+        `${name} (${why}): ${code} ${text.slice(0, 300)}`,
+      )
     }
   })
 
@@ -76,7 +83,7 @@ t.test('a real kube-apiserver', { skip: clusterMissing }, async t => {
     await admin.create(accountObject('tokens/reader'))
     for (const object of readerRole('tokens')) await admin.create(object)
     const account = await cluster.serviceAccount('tokens/reader')
-    await account.renew(-1)
+    await account.renew(-120)
     await refused(t, account.client.list('Pod', 'tokens'), 401, 'Unauthorized')
     await account.renew(60)
     t.same((await account.client.list('Pod', 'tokens')).items, [], 'a short token is good')
@@ -94,7 +101,7 @@ t.test('a real kube-apiserver', { skip: clusterMissing }, async t => {
   })
 
   await t.test('a paused server answers when it goes on', async t => {
-    cluster.pause()
+    await cluster.pause()
     let answered = false
     const asked = admin.list('Namespace').then(({ items }) => {
       answered = true
@@ -108,7 +115,8 @@ t.test('a real kube-apiserver', { skip: clusterMissing }, async t => {
 
   await t.test('a restart keeps the data and ends the watches', async t => {
     await admin.create(namespaceObject('kept'))
-    const watch = await admin.watch('Namespace')
+    const { resourceVersion } = (await admin.list('Namespace')).metadata
+    const watch = await admin.watch('Namespace', { resourceVersion })
     await cluster.restart()
     await watch.ended
     t.match(await admin.get('Namespace', 'kept'), { metadata: { name: 'kept' } })

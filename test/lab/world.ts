@@ -9,7 +9,7 @@ import { ModelTree } from '../../src/model/tree.ts'
 
 /** Plans need no commands. */
 const commands = {} as Commands
-const node = labNode('node1', 1, 'nft', commands)
+const node = labNode({ name: 'node1' }, 1, 'nft', commands)
 const pod = (name: string, more: Partial<PodRequest> = {}, number = 10): LabPod =>
   labPod({ name, node, kind: 'routed', ...more }, number, commands)
 const web = pod('web')

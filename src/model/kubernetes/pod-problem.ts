@@ -14,7 +14,7 @@ export function podProblem(
   if (error !== null)
     return {
       key,
-      reason: `the annotation is refused at column ${error.column}: ${error.message.replace(/\.$/, '')}`,
+      reason: `the annotation is refused: ${error.message.replace(/\.$/, '')}`,
       remedy: 'Correct the annotation; `podfence annotation` tries one.',
       column: error.column,
       effect: 'no inbound traffic',

@@ -10,10 +10,6 @@ export class V1Draft {
   /** The values told last of the keys that were written since; null: told as gone, or never told. */
   readonly #told = new Map<string, string | null>()
 
-  get(key: string): string | undefined {
-    return this.#values.get(key)
-  }
-
   /** `value` null: the key is gone. */
   set(key: string, value: string | null): void {
     const before = this.#values.get(key) ?? null

@@ -1,4 +1,3 @@
-import type { KubernetesProblem } from '../../model/kubernetes/problem.ts'
 import type { SourceEvent } from '../../source/event.ts'
 import type { Health } from '../health.ts'
 import type { Logger } from '../log.ts'
@@ -32,7 +31,6 @@ export class ControllerLife {
   /** Since this replica leads, the tree has been complete. */
   #complete = false
   #leaseTrouble = ''
-  #problems: ReadonlyMap<string, KubernetesProblem> = new Map()
 
   constructor(options: ControllerLifeOptions) {
     this.#options = options
@@ -53,16 +51,6 @@ export class ControllerLife {
     if (event.kind === 'snapshot') writer.hold(event.entries)
     if (event.kind === 'changes') writer.holdChanges(event.changes)
     this.#heard('etcd', event)
-  }
-
-  /** What is wrong with Kubernetes' objects now; the map is live. */
-  problems(problems: ReadonlyMap<string, KubernetesProblem>): void {
-    const { log, metrics } = this.#options
-    for (const [key, { reason, remedy, effect }] of problems)
-      if (this.#problems.get(key)?.reason !== reason)
-        log.warn({ component: 'translation', key, remedy, effect }, reason)
-    this.#problems = new Map(problems)
-    metrics.controller_problems.set(problems.size)
   }
 
   leadership({ leading, holder }: { readonly leading: boolean; readonly holder: string | null }): void {

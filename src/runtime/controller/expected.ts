@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts'
-import type { HeldKey } from './plan.ts'
+import type { HeldKey } from './held-tree.ts'
 import type { Unit } from './unit.ts'
 
 interface Wait {

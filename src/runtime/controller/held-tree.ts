@@ -1,8 +1,13 @@
 import type { KeyChange } from '../../source/event.ts'
 import type { StoreEntry } from '../../source/store.ts'
 import { isReady, READY_KEY } from '../../source/v1-tree.ts'
-import type { HeldKey } from './plan.ts'
 import { KeysByUnit, type Unit, unitOf } from './unit.ts'
+
+/** A key as the store has it. */
+export interface HeldKey {
+  readonly value: string
+  readonly modRevision: bigint
+}
 
 /** No revision of etcd's is so low; in a condition it stands for a key that is not there. */
 export const ABSENT = 0n

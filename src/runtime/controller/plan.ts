@@ -1,19 +1,21 @@
 import type { KeyChange } from '../../source/event.ts'
 import { areNamespaceLabels, isKubernetesEndpoint, isNewlyAttached, mergeEndpoint } from './endpoint-merge.ts'
+import { ABSENT, type HeldKey } from './held-tree.ts'
 import { isEndpointKey, type Unit } from './unit.ts'
 
-/** A key as the store has it. */
-export interface HeldKey {
-  readonly value: string
+/** What is to be written, and what it was planned on: by then the key may have changed, and known to have. */
+export interface PlannedChange extends KeyChange {
   readonly modRevision: bigint
 }
 
 /** All that is to be written of one unit, for one transaction. */
 export interface UnitChange {
   readonly unit: Unit
-  readonly changes: readonly KeyChange[]
+  readonly changes: readonly PlannedChange[]
   /** Endpoints that the CNI plugin has just attached and whose pod Kubernetes has not told of; it soon will. */
   readonly expected: readonly string[]
+  /** Nothing else happens than that what the plugin has just attached is taken over. */
+  readonly takesOver: boolean
 }
 
 /**
@@ -26,21 +28,25 @@ export function planUnit(
   held: ReadonlyMap<string, HeldKey>,
   overdue: (key: string, held: HeldKey) => boolean = () => false,
 ): UnitChange {
-  const changes: KeyChange[] = []
+  const changes: PlannedChange[] = []
   const expected: string[] = []
+  let takenOver = 0
   for (const [key, text] of wanted) {
     const there = held.get(key)?.value ?? null
     if (there === text) continue
     const value = isEndpointKey(key) ? mergeEndpoint(text, there) : text
-    if (value !== there) changes.push({ key, value })
+    if (value === there) continue
+    changes.push({ key, value, modRevision: held.get(key)?.modRevision ?? ABSENT })
+    if (there !== null && isEndpointKey(key) && isNewlyAttached(there)) takenOver += 1
   }
   for (const [key, there] of held) {
     if (wanted.has(key)) continue
     const newly = isEndpointKey(key) && isNewlyAttached(there.value)
     if (newly && !overdue(key, there)) expected.push(key)
-    else if (isOwn(unit, key, wanted, held)) changes.push({ key, value: null })
+    else if (isOwn(unit, key, wanted, held))
+      changes.push({ key, value: null, modRevision: there.modRevision })
   }
-  return { unit, changes, expected }
+  return { unit, changes, expected, takesOver: takenOver === changes.length }
 }
 
 /** Whether a key of the store that is not wanted was written by the controller (or for it, by the CNI plugin). */

@@ -35,7 +35,10 @@ export function transactionsOf(units: readonly UnitChange[]): UnitChange[][] {
  */
 export function fitting(unit: UnitChange): UnitChange | null {
   if (bytesOf(unit) <= MOST_BYTES) return unit
-  const changes = unit.changes.map(({ key, value }) => ({ key, value: value && withoutLongRules(value) }))
+  const changes = unit.changes.map(change => ({
+    ...change,
+    value: change.value && withoutLongRules(change.value),
+  }))
   const closed = { ...unit, changes }
   return bytesOf(closed) <= MOST_BYTES ? closed : null
 }

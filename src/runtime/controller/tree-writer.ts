@@ -8,7 +8,7 @@ import type { Clock } from '../clock.ts'
 import { Expected } from './expected.ts'
 import type { Fence } from './fence.ts'
 import { HeldTree } from './held-tree.ts'
-import { planUnit, type UnitChange } from './plan.ts'
+import { type PlannedChange, planUnit, type UnitChange } from './plan.ts'
 import { fitting, transactionsOf } from './transactions.ts'
 import { KeysByUnit, type Unit, unitOf } from './unit.ts'
 
@@ -194,24 +194,21 @@ export class TreeWriter {
     const plans = this.#plan(units)
     const alone = plans.filter(({ unit }) => this.#contested.has(unit))
     const together = plans.filter(({ unit }) => !this.#contested.has(unit))
-    const left = new Set(plans.map(({ unit }) => unit))
+    const transactions = [...transactionsOf(together), ...alone.flatMap(one => transactionsOf([one]))]
     let conflicts = 0
     try {
-      for (const transaction of [
-        ...transactionsOf(together),
-        ...alone.flatMap(one => transactionsOf([one])),
-      ]) {
-        if (await this.#commit(transaction, signal)) {
-          for (const { unit } of transaction) left.delete(unit)
-          continue
+      while (transactions.length > 0) {
+        const [transaction] = transactions as [UnitChange[]]
+        if (!(await this.#commit(transaction, signal))) {
+          if (!(await this.#options.fence.stands())) return false
+          await this.#readAgain(transaction, signal)
+          conflicts += 1
         }
-        if (!(await this.#options.fence.stands())) return false
-        conflicts += 1
-        await this.#readAgain(transaction, signal)
+        transactions.shift()
       }
     } finally {
-      for (const unit of units) if (!left.has(unit)) this.#settled(unit)
-      for (const unit of left) this.#dirty.add(unit)
+      for (const { unit } of transactions.flat()) this.#dirty.add(unit)
+      for (const unit of units) if (!this.#dirty.has(unit)) this.#settled(unit)
     }
     if (this.#owed.size === 0 && this.#heldKnown && !(await this.#complete(signal))) return false
     if (conflicts > CONFLICTS) await sleep(100, undefined, { signal })
@@ -220,7 +217,6 @@ export class TreeWriter {
 
   #settled(unit: Unit): void {
     this.#contested.delete(unit)
-    // It may have become dirty anew meanwhile; then it is as right as any change after the complete tree.
     this.#owed.delete(unit)
   }
 
@@ -236,7 +232,7 @@ export class TreeWriter {
       this.#expected.note(unit, plan.expected, held)
       const touched = this.#touched.delete(unit)
       if (plan.changes.length === 0) continue
-      if (touched) repaired.push(unit)
+      if (touched && !plan.takesOver) repaired.push(unit)
       const fit = fitting(plan)
       if (fit === null || fit !== plan) hears.tooLarge(unit)
       if (fit !== null) plans.push(fit)
@@ -260,7 +256,7 @@ export class TreeWriter {
   /** The last of all: the tree is complete. False: our fence is gone. */
   async #complete(signal: AbortSignal): Promise<boolean> {
     if (!this.#held.ready) {
-      const ready = [{ key: READY_KEY, value: 'true' }]
+      const ready = [{ key: READY_KEY, value: 'true', modRevision: this.#held.revisionOf(READY_KEY) }]
       const revision = await this.#write(ready, signal)
       if (revision === null) {
         const { store, fence } = this.#options
@@ -273,13 +269,10 @@ export class TreeWriter {
     return true
   }
 
-  async #write(changes: readonly KeyChange[], signal: AbortSignal): Promise<bigint | null> {
+  async #write(changes: readonly PlannedChange[], signal: AbortSignal): Promise<bigint | null> {
     const { store, fence } = this.#options
     const write: StoreWrite = {
-      conditions: [
-        fence.condition,
-        ...changes.map(({ key }) => ({ key, modRevision: this.#held.revisionOf(key) })),
-      ],
+      conditions: [fence.condition, ...changes.map(({ key, modRevision }) => ({ key, modRevision }))],
       puts: changes.flatMap(({ key, value }) => (value === null ? [] : [{ key, value }])),
       deletes: changes.flatMap(({ key, value }) => (value === null ? [key] : [])),
     }
@@ -295,9 +288,14 @@ export class TreeWriter {
   async #readAgain(transaction: readonly UnitChange[], signal: AbortSignal): Promise<void> {
     const { store, hears } = this.#options
     hears.conflict()
-    for (const { unit, changes } of transaction) {
+    for (const { unit } of transaction) {
       this.#contested.add(unit)
-      for (const { key } of changes) this.#held.read(key, (await unlessAborted(store.get(key), signal)).entry)
+      this.#dirty.add(unit)
     }
+    const keys = transaction.flatMap(({ changes }) => changes.map(({ key }) => key))
+    const answers = await unlessAborted(Promise.all(keys.map(key => store.get(key))), signal)
+    answers.forEach(({ entry }, at) => {
+      this.#held.read(keys[at]!, entry)
+    })
   }
 }

@@ -1,5 +1,6 @@
-import { randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import type { CallOptions, KubernetesApi } from './api.ts'
+import { ApiError } from './api-error.ts'
 import { apiPath, EVENTS } from './api-path.ts'
 
 /** What people are to read with `kubectl describe pod`. */
@@ -18,15 +19,26 @@ const LONGEST_MESSAGE = 1024
 /** An object's name has 253 characters at most, and ours adds these. */
 const SUFFIX_BYTES = 8
 
-/** Writes one core/v1 Event of type Warning. Whether it was said already is for the caller to know. Throws ApiError. */
+/**
+ * Writes one core/v1 Event of type Warning. Its name comes from its words, so that whoever says the same of the same pod
+ * again, in this process or in another one, says it once. Throws ApiError.
+ */
 export async function warnOfPod(
   api: KubernetesApi,
   warning: PodWarning,
   at: Date,
   call: CallOptions = {},
 ): Promise<void> {
-  const { namespace } = warning
-  await api.create(apiPath(EVENTS, { namespace }), podEvent(warning, at, randomBytes(SUFFIX_BYTES)), call)
+  const { namespace, uid, reason, message } = warning
+  const words = createHash('sha256')
+    .update(JSON.stringify([uid, reason, message]))
+    .digest()
+  const event = podEvent(warning, at, words.subarray(0, SUFFIX_BYTES))
+  try {
+    await api.create(apiPath(EVENTS, { namespace }), event, call)
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 409) throw error
+  }
 }
 
 /** The event as the API takes it; `suffix` makes its name one of its own. */

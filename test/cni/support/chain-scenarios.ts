@@ -114,6 +114,7 @@ async function reuse(t: Test, chain: Chain, pods: readonly StartedPod[]): Promis
   const capture = await probe.capture(secret, { from: client.address4!, protocol: 17 })
   const capture6 = await probe.capture(secret, { from: client.address6!, protocol: 17 })
   const policy = etcdPolicy(stage, 'n1', 'secret')
+  t.teardown(() => policy.close())
   await policy.declare(secret.pod, true)
   await caller.add(network, secret, asking(Number(former.namespace.slice('cni'.length))).args)
   await pause(200)
@@ -128,7 +129,6 @@ async function reuse(t: Test, chain: Chain, pods: readonly StartedPod[]): Promis
   await caller.check(network, secret)
   t.pass('DEL once more of the pod that is gone took nothing from the new one')
   await endPod(stage, caller, network, secret)
-  await policy.close()
 }
 
 async function troubled(t: Test, chain: Chain): Promise<void> {
@@ -140,6 +140,7 @@ async function troubled(t: Test, chain: Chain): Promise<void> {
   await makeNamespace(pod)
   await probe.listen(pod, { protocol: 'udp', port: PORT })
   const policy = etcdPolicy(stage, 'n1', 'web')
+  t.teardown(() => policy.close())
   await policy.declare(pod.pod, false)
   const patient = own(network, { timeout: '1500ms' })
   // A runtime takes back what a failed ADD has made; what of it stays till then must be closed.
@@ -170,11 +171,11 @@ async function troubled(t: Test, chain: Chain): Promise<void> {
   await policy.declare(pod.pod, false)
   await eventually(async () => (await codeOf(caller.alone('STATUS', at11(patient), 'podfence-cni'))) === 0)
   t.equal(await add(), 0, 'in sync again')
-  await policy.close()
 
   await t.test('an agent that cannot see the interface refuses at once', async t => {
     await stage.agents.get('n1')!.stop()
     stage.startAgent('n1', ['--interface-prefixes', 'cali', '--bridges', ''])
+    await stage.enforced()
     await policy.declare(pod.pod, false)
     t.equal(await codeOf(caller.add(own(network, { timeout: 60 }), pod, args)), 100)
     await caller.del(patient, pod)

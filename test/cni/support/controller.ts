@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { ConditionFailed, type Store } from '../../../src/source/store.ts'
+import { PodfenceError } from '../../../src/errors.ts'
+import { ConditionFailed, type Store, type StoreEntry } from '../../../src/source/store.ts'
 
 /** What the controller says of a pod. */
 export interface Filling {
@@ -7,53 +8,39 @@ export interface Filling {
   readonly labels?: Readonly<Record<string, string>>
 }
 
-/**
- * Plays `podfence controller` for the pods of one node: fills in what the CNI plugin leaves open. `late` milliseconds
- * after the plugin has written, so that a pod waits for it.
- */
-export function startController(
-  store: Store,
-  host: string,
-  fillings: ReadonlyMap<string, Filling>,
-  late: number,
-) {
+/** How often the controller looks what the plugin has written. */
+const LOOK_MS = 30
+
+/** Plays `podfence controller` for the pods of one node: fills in, a while later, what the CNI plugin has left open. */
+export function startController(store: Store, host: string, fillings: ReadonlyMap<string, Filling>) {
   const prefix = `/calico/v1/host/${host}/workload/k8s/`
   const stop = new AbortController()
-  const fill = async (key: string) => {
+
+  const fill = async ({ key, value, modRevision }: StoreEntry) => {
     const pod = key.slice(prefix.length).split('/')[0]!.replace('.', '/')
     const filling = fillings.get(pod)
-    if (filling === undefined) return
-    await pause(late)
-    for (;;) {
-      const { entry } = await store.get(key)
-      if (entry === null) return
-      const value = JSON.stringify({ ...JSON.parse(entry.value), ...filling })
-      try {
-        await store.commit({ conditions: [{ key, modRevision: entry.modRevision }], puts: [{ key, value }] })
-        return
-      } catch (error) {
-        if (!(error instanceof ConditionFailed)) throw error
-      }
+    if (filling === undefined || !value.includes('podfence.pending')) return
+    const puts = [{ key, value: JSON.stringify({ ...JSON.parse(value), ...filling }) }]
+    await store.commit({ conditions: [{ key, modRevision }], puts })
+  }
+  const look = async () => {
+    try {
+      for await (const { entries } of store.pages(prefix, 1000, stop.signal))
+        for (const entry of entries) await fill(entry)
+    } catch (error) {
+      // Somebody wrote in between, or a busy machine has let the connection go: the next look comes soon.
+      if (!(error instanceof ConditionFailed || error instanceof PodfenceError)) throw error
     }
   }
-  const watching = (async () => {
-    const { header } = await store.get(prefix)
-    const filled: Promise<void>[] = []
-    await store.watch(
-      prefix,
-      header.revision + 1n,
-      ({ events }) => {
-        for (const { key, value, gone } of events)
-          if (!gone && value.includes('podfence.pending')) filled.push(fill(key))
-      },
-      stop.signal,
-    )
-    await Promise.all(filled)
+  const looking = (async () => {
+    for (; !stop.signal.aborted; await pause(LOOK_MS)) await look()
   })()
   return {
     async stop() {
       stop.abort()
-      await watching
+      await looking.catch(error => {
+        if (!stop.signal.aborted) throw error
+      })
     },
   }
 }

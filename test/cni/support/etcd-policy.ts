@@ -2,14 +2,11 @@ import type { Stage } from '../../../src/lab/stage.ts'
 import { type Filling, startController } from './controller.ts'
 import type { PodPolicy } from './started-pods.ts'
 
-/** How much later than the plugin the controller writes what it says of a late pod. */
-const LATE_MS = 50
-
 /** Policy in etcd, where this plays the controller: `profile` for every pod, before the plugin has written or after. */
 export function etcdPolicy(stage: Stage, host: string, profile: string): PodPolicy {
   const { store, endpoint } = stage.etcd
   const fillings = new Map<string, Filling>()
-  const controller = startController(store, host, fillings, LATE_MS)
+  const controller = startController(store, host, fillings)
   const filling: Filling = { profile_ids: [profile], labels: { app: profile } }
   return {
     own: { etcd_authority: endpoint.replace('http://', ''), log_level: 'info' },

@@ -132,9 +132,11 @@ export class Cluster {
     await this.start()
   }
 
-  /** It stands still, its connections stay open. */
-  pause(): void {
-    process.kill(this.pid, 'SIGSTOP')
+  /** It stands still when this resolves; its connections stay open. */
+  async pause(): Promise<void> {
+    const { pid } = this
+    process.kill(pid, 'SIGSTOP')
+    while (!/^\d+ \(.*\) T/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))) await pause(5)
   }
 
   resume(): void {

@@ -103,7 +103,10 @@ export class KubeClient {
     })
   }
 
-  /** Watches a kind from a resourceVersion, or from now with all that is there. */
+  /**
+   * Watches a kind from a resourceVersion. Without one the server wants to know how far etcd is, which only etcd 3.4.25
+   * and later tell it; before, the watch ends with 504 as long as nothing of the kind has changed.
+   */
   watch(kind: Kind, query: Query & { readonly namespace?: string } = {}): Promise<KubeWatch> {
     const { namespace, ...rest } = query
     return this.open(withQuery(listPath(kind, namespace), { ...rest, watch: true }))

@@ -14,6 +14,8 @@ export class KubeWatch {
   readonly ended: Promise<void>
   private readonly answer: IncomingMessage
   private over = false
+  /** Why it broke, if it was not ended politely. */
+  private reason: unknown = null
   private wake: () => void = () => {}
 
   constructor(answer: IncomingMessage) {
@@ -25,7 +27,7 @@ export class KubeWatch {
   async first(asked: (event: KubeEvent) => boolean): Promise<KubeEvent> {
     for (let seen = 0; ; ) {
       for (; seen < this.events.length; seen++) if (asked(this.events[seen]!)) return this.events[seen]!
-      if (this.over) throw new Error('the watch ended before that')
+      if (this.over) throw this.lacking()
       await new Promise<void>(resolve => {
         const { wake } = this
         this.wake = () => {
@@ -40,6 +42,11 @@ export class KubeWatch {
     this.answer.destroy()
   }
 
+  private lacking(): Error {
+    const said = JSON.stringify(this.events.slice(-3)).slice(0, 1000)
+    return new Error(`the watch ended before that; it told last: ${said}`, { cause: this.reason })
+  }
+
   private async read(): Promise<void> {
     let rest = ''
     this.answer.setEncoding('utf8')
@@ -50,8 +57,8 @@ export class KubeWatch {
         for (const line of lines) this.events.push(JSON.parse(line) as KubeEvent)
         this.wakeAll()
       }
-    } catch {
-      // Cut off, which is an end like another.
+    } catch (error) {
+      this.reason = error
     }
     this.over = true
     this.wakeAll()

@@ -25,7 +25,8 @@ export interface ServiceAccount {
   readonly client: KubeClient
   /**
    * Puts a new token into the file, in one step. Below 600 s, which the server itself does not go, it is signed here with
-   * the server's own key. The server believes a token that it has just seen for 10 s more.
+   * the server's own key, also one that has ended (below 0). The server believes a token for a minute after its end,
+   * since clocks differ, and for up to 10 s longer when it has just seen it: -50 ends soon, -120 has ended.
    */
   renew(seconds?: number): Promise<string>
 }

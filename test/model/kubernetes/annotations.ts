@@ -176,7 +176,7 @@ t.test('a bad annotation is told with its column, counted in characters', async 
   t.match(cluster.problem('pods/x/web'), {
     key: '/kubernetes/pods/x/web',
     column: 14,
-    reason: /^the annotation is refused at column 14: .*prots/,
+    reason: /^the annotation is refused: .*prots/,
     effect: 'no inbound traffic',
   })
   const told = cluster.problem('pods/x/web')

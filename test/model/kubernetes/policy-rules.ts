@@ -9,7 +9,7 @@ const NEXT = [{ action: 'next-tier' }]
 const IN_X = "podfence/namespace == 'x'"
 const ANY_NAMESPACE = 'has(podfence/namespace)'
 
-function rulesOf(direction: 'ingress' | 'egress', spec: object, ...more: readonly KeyChange[]) {
+function rulesOf(direction: 'ingress' | 'egress', spec: object, ...more: KeyChange[]) {
   const cluster = new Cluster(PLAIN, namespace('x'), namespace('y'), ...more, policy('x/p', spec))
   t.same([...cluster.translation.problems()], [])
   const found = cluster.policy(direction, 'x.p') as { inbound_rules: object[]; outbound_rules: object[] }
@@ -274,7 +274,7 @@ t.test('numbers of a named port come and go, and only policies that name it chan
     policy('y/out', { egress: [{ ports: [{ port: 'http' }] }] }),
     policy('y/near', { egress: [{ to: [{ podSelector: {} }], ports: [{ port: 'http' }] }] }),
   )
-  const touched = (...changes: readonly KeyChange[]) =>
+  const touched = (...changes: KeyChange[]) =>
     cluster
       .apply(...changes)
       .map(({ key }) => key)

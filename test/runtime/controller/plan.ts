@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { type HeldKey, planUnit, type UnitChange } from '../../../src/runtime/controller/plan.ts'
+import type { HeldKey } from '../../../src/runtime/controller/held-tree.ts'
+import { planUnit, type UnitChange } from '../../../src/runtime/controller/plan.ts'
 import { fitting, transactionsOf } from '../../../src/runtime/controller/transactions.ts'
 import { KeysByUnit, type Unit, unitOf } from '../../../src/runtime/controller/unit.ts'
 import {
@@ -167,7 +168,10 @@ t.test('what is too large for etcd closes', async t => {
   )
   const small = plans.find(({ unit }) => unit === 'pod a/b')!
   t.equal(fitting(small), small)
-  const hopeless = { ...large, changes: [{ key: policyKey('a.large'), value: 'x'.repeat(2_000_000) }] }
+  const hopeless = {
+    ...large,
+    changes: [{ key: policyKey('a.large'), value: 'x'.repeat(2_000_000), modRevision: 0n }],
+  }
   t.equal(fitting(hopeless), null)
 })
 

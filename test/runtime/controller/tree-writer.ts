@@ -151,6 +151,24 @@ t.test('a write of the CNI plugin that comes in between is not lost, and costs o
   t.strictSame(there, rest)
 })
 
+t.test('a write of the CNI plugin is heard of after the plan and before its transaction', async t => {
+  const store = new FakeStore()
+  const replica = new Replica(t, { store })
+  const pods = Array.from({ length: 200 }, (_, at) => `web/pod-${at}`)
+  replica.writer.want(treeOf(...pods.map(pod => podTree(pod))))
+  const key = endpointKey(pods.at(-1)!)
+  let transactions = 0
+  store.before = async write => {
+    if (keysOf(write).includes(key) || ++transactions !== 2) return
+    store.put(key, attached(null, ['10.1.0.1/32']))
+    await quiet()
+  }
+  replica.lead()
+  await replica.until(() => replica.completions > 0)
+  t.ok(transactions > 2)
+  t.match(JSON.parse(store.tree().get(key)!), { sandbox: 'sandbox-1', profile_ids: ['web_pod-199'] })
+})
+
 t.test('the plugin attaches and lets go while the controller writes', async t => {
   const { store, replica } = await complete(t)
   const key = endpointKey('web/one')
@@ -369,7 +387,7 @@ t.test('after any history the tree is as Kubernetes wants it', async t => {
         const hand = profileKey('a/one', 'rules')
         if (!wanted.has(hand) && !there.has(profileKey('a/one', 'labels'))) there.delete(hand)
         for (const [key, value] of there) {
-          const { sandbox, taken_over, labels, profile_ids } = value.startsWith('{"state"')
+          const { sandbox, taken_over, labels, profile_ids } = key.includes('/endpoint/')
             ? JSON.parse(value)
             : {}
           // What the plugin attached without a pod may still be waited for.

@@ -121,6 +121,11 @@ export class FakeApiServer {
     this.tell({ version: this.version, plural, before, after: null })
   }
 
+  /** Removes an object, if it is there. */
+  discard(plural: string, namespace: string, name: string): void {
+    if (this.objects.has(keyOf(plural, namespace, name))) this.remove(plural, namespace, name)
+  }
+
   /** What a source must have told in the end. */
   entries(): Map<string, string> {
     const entries = new Map<string, string>()
