@@ -19,6 +19,8 @@ export interface PodPolicy {
   readonly own: Readonly<Record<string, unknown>>
   /** Lets the stage's friends reach a pod, and nobody else. Called before ADD; `late`: known only after it has begun. */
   declare(pod: string, late: boolean): Promise<void>
+  /** The pod runs. */
+  started?(pod: StartedPod): Promise<void>
   close(): Promise<void>
 }
 
@@ -97,6 +99,7 @@ export async function startPods(t: Test, stage: Stage, options: StartOptions): P
         const { arrived } = await probe.oneWay(friend, { address, port: FIRST, timeoutMs: 3000 })
         if (arrived !== 1) lost.push(`${friend.namespace} to ${pod.pod} ${address}`)
       }
+    await options.policy.started?.(pod)
     for (const flow of flows) await flow.stop()
     const [strange, friendly] = await Promise.all(captures.map(stopped))
     if (strange! > 0) denied.push(`${pod.pod}: ${strange}`)
