@@ -12,6 +12,7 @@ import { agentStatus, newNotes } from './runtime/agent-status.ts'
 import { systemClock } from './runtime/clock.ts'
 import { openDesk } from './runtime/cni/open-desk.ts'
 import { cniRoutes } from './runtime/cni/routes.ts'
+import { connectionJudge } from './runtime/connection-judge.ts'
 import { ConnectionScan } from './runtime/connection-scan.ts'
 import { Enforcement } from './runtime/enforcement.ts'
 import { explain } from './runtime/explain.ts'
@@ -116,8 +117,15 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
     timeoutSeconds: settings.cutTimeout / 1000,
     cutFirst: on => enforcement.cutFirst(on),
   })
-  const cutting = { cutter, clock, failed: (error: unknown) => life.scanFailed(error) }
-  const former = settings.cut ? new FormerConnections(cutting) : null
+  const cutting = {
+    cutter,
+    judge: () => connectionJudge({ view: engine, settings: () => live.now, nodeAddresses }),
+    clock,
+    failed: (error: unknown) => life.scanFailed(error),
+  }
+  const former = settings.cut
+    ? new FormerConnections({ ...cutting, unclosed: failures => life.unclosed(failures) })
+    : null
   closers.add('former connections', () => former?.stop())
   const enforcement: Enforcement = new Enforcement({
     host: settings.hostName,
@@ -137,9 +145,6 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
   const scan = settings.cut
     ? new ConnectionScan({
         ...cutting,
-        view: engine,
-        judge: () => live.now,
-        nodeAddresses,
         done: report => life.scanned(report),
       })
     : null

@@ -29,13 +29,16 @@ export interface ConnectionCutterOptions {
   readonly now?: () => number
 }
 
-export interface CutReport {
+export interface EndReport {
   /** Conntrack entries deleted. */
   readonly connections: number
-  /** Tuples closed by this call, as `client,protocol:port,server`. */
-  readonly tuples: readonly string[]
   /** Tuples that the set did not take: their connections are deleted, but may come back. */
   readonly unclosed: readonly LineFailure[]
+}
+
+export interface CutReport extends EndReport {
+  /** Tuples closed by this call, as `client,protocol:port,server`. */
+  readonly tuples: readonly string[]
   /** Tuples opened again, since policy allows them again. */
   readonly reopened: readonly string[]
   readonly milliseconds: number
@@ -62,6 +65,7 @@ export class ConnectionCutter {
   readonly #lister: ConntrackLister
   /** Null until the kernel's sets were read: an earlier run may have closed tuples. */
   #closed: Map<string, Closed> | null = null
+  #reading: Promise<Map<string, Closed>> | null = null
   #queue: Promise<unknown> = Promise.resolve()
 
   constructor(options: ConnectionCutterOptions) {
@@ -91,26 +95,31 @@ export class ConnectionCutter {
 
   /**
    * Deletes every tracked connection that one of these canonical addresses opened or answers, whatever policy says of
-   * it; its next packet is judged as a new connection's. Does not wait for a cut under way. Resolves with how many went.
-   * Throws PREREQUISITE_MISSING, KERNEL_UNREADABLE.
+   * it; its next packet is judged as a new connection's. What `judge` denies is closed before. Does not wait for a cut
+   * under way. Throws PREREQUISITE_MISSING, KERNEL_UNREADABLE.
    */
-  async end(addresses: ReadonlySet<string>): Promise<number> {
+  async end(addresses: ReadonlySet<string>, judge: Judge | null): Promise<EndReport> {
     const { processes, counters } = this.#options
     const deletions = new Map<string, Deletion>()
     const add = (deletion: Deletion) => deletions.set(deletion.join(' '), deletion)
-    await this.#lister.list(({ flow: { family, source, destination } }) => {
+    const plan = new CutPlan()
+    await this.#lister.list(entry => {
+      const { family, source, destination } = entry.flow
       if (addresses.has(source)) add(deleteClient(family, source))
       if (addresses.has(destination)) add(deleteServer(family, destination))
+      if (judge !== null && (addresses.has(source) || addresses.has(destination)))
+        plan.note(entry, judge(entry.flow))
     }, familiesOf(addresses))
-    const ended = await deleteEntries(processes, [...deletions.values()])
-    counters.cutConnections += ended
-    return ended
+    const unclosed = plan.empty ? [] : await this.#close(await this.#closedTuples(), plan, new Set())
+    const connections = await deleteEntries(processes, [...deletions.values()])
+    counters.cutConnections += connections
+    return { connections, unclosed }
   }
 
   async #cut(judge: Judge, families: readonly Family[]): Promise<CutReport> {
     const started = this.#now()
-    this.#closed ??= await this.#readClosed()
-    const reopened = [...(await this.#reopen(this.#closed, judge))]
+    const closed = await this.#closedTuples()
+    const reopened = [...(await this.#reopen(closed, judge))]
     const tuples = new Set<string>()
     let unclosed: readonly LineFailure[] = []
     let connections = 0
@@ -121,9 +130,9 @@ export class ConnectionCutter {
         const plan = new CutPlan()
         await this.#scan(judge, families, plan)
         if (plan.empty) break
-        unclosed = await this.#close(this.#closed, plan, tuples)
+        unclosed = await this.#close(closed, plan, tuples)
         // Policy may have changed since the scan, and `reopen` did not know of these yet.
-        reopened.push(...(await this.#reopen(this.#closed, judge)))
+        reopened.push(...(await this.#reopen(closed, judge)))
         if (cutFirst !== undefined && plan.isLong) {
           // A failure is the driver's to mend, and whoever holds the rules' lock need not be waited for.
           first ??= cutFirst(true).catch(() => {})
@@ -198,6 +207,17 @@ export class ConnectionCutter {
       throw error
     }
     return [...open.keys()]
+  }
+
+  async #closedTuples(): Promise<Map<string, Closed>> {
+    if (this.#closed !== null) return this.#closed
+    this.#reading ??= this.#readClosed()
+    try {
+      this.#closed = await this.#reading
+    } finally {
+      this.#reading = null
+    }
+    return this.#closed
   }
 
   async #readClosed(): Promise<Map<string, Closed>> {

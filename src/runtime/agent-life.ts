@@ -163,18 +163,23 @@ export class AgentLife {
     const ms = Math.round(report.milliseconds)
     notes.lastCutScan = { at: new Date().toISOString(), ms, cut: report.connections }
     notes.warnings.delete('cut')
-    const [failure] = report.unclosed
-    if (failure !== undefined) {
-      const text = `${report.unclosed.length} forbidden connections may come back: ${failure.said}`
-      notes.warnings.set('cut', text)
-      log.error({ component: 'cut', line: failure.line }, text)
-    }
+    this.unclosed(report.unclosed)
     if (report.connections > 0 || report.tuples.length > 0)
       log.info(
         { component: 'cut', connections: report.connections, tuples: report.tuples.length, ms },
         'connections cut',
       )
     changed(false)
+  }
+
+  /** Some tuples could not be put into the cut sets. */
+  unclosed(failures: CutReport['unclosed']): void {
+    const { notes, log } = this.#options
+    const [failure] = failures
+    if (failure === undefined) return
+    const text = `${failures.length} forbidden connections may come back: ${failure.said}`
+    notes.warnings.set('cut', text)
+    log.error({ component: 'cut', line: failure.line }, text)
   }
 
   scanFailed(err: unknown): void {

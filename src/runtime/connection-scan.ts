@@ -1,19 +1,13 @@
-import type { Flow } from '../kernel/conntrack.ts'
-import { type ConnectionCutter, type CutReport, familiesOf } from '../kernel/cut.ts'
+import { type ConnectionCutter, type CutReport, familiesOf, type Judge } from '../kernel/cut.ts'
 import { FAMILIES } from '../model/values.ts'
-import { type JudgeOptions, permits } from '../policy/verdict.ts'
-import type { PolicyView } from '../policy/view.ts'
 import type { Clock } from './clock.ts'
 import { Pace } from './pace.ts'
 
 export interface ConnectionScanOptions {
   readonly cutter: Pick<ConnectionCutter, 'cutForbidden' | 'reopen'>
-  readonly view: PolicyView
-  /** The settings that hold now. */
-  readonly judge: () => Pick<JudgeOptions, 'nodeToWorkload' | 'workloadToNode'>
+  /** A judge for one scan. */
+  readonly judge: () => Judge
   readonly clock: Clock
-  /** Addresses of this node, canonical; asked before each scan. */
-  readonly nodeAddresses: () => ReadonlySet<string>
   readonly done: (report: CutReport) => void
   readonly failed: (error: unknown) => void
 }
@@ -57,21 +51,18 @@ export class ConnectionScan {
 
   /** At once and beside a scan under way, which may take its time. */
   async #reopen(): Promise<void> {
-    const { cutter, nodeAddresses } = this.#options
-    let node: ReadonlySet<string> | undefined
-    await cutter.reopen(flow => {
-      node ??= nodeAddresses()
-      return this.#verdict(flow, null, node)
-    })
+    const { cutter, judge } = this.#options
+    await cutter.reopen(judge())
   }
 
   async #scan(): Promise<void> {
-    const { cutter, nodeAddresses, done, clock } = this.#options
-    const [addresses, node] = [this.#addresses, nodeAddresses()]
+    const { cutter, done, clock } = this.#options
+    const judge = this.#options.judge()
+    const addresses = this.#addresses
     this.#addresses = new Set()
     try {
-      const families = addresses === null ? FAMILIES : familiesOf(addresses)
-      done(await cutter.cutForbidden(flow => this.#verdict(flow, addresses, node), families))
+      if (addresses === null) done(await cutter.cutForbidden(judge, FAMILIES))
+      else done(await cutter.cutForbidden(among(addresses, judge), familiesOf(addresses)))
     } catch (error) {
       if (addresses === null) this.#addresses = null
       else for (const address of addresses) this.#addresses?.add(address)
@@ -79,18 +70,9 @@ export class ConnectionScan {
     }
     await new Promise<void>(resolve => clock.after(REST_MS, resolve))
   }
+}
 
-  #verdict(
-    flow: Flow,
-    addresses: ReadonlySet<string> | null,
-    node: ReadonlySet<string>,
-  ): 'allow' | 'deny' | 'not ours' {
-    const { source, destination } = flow
-    if (addresses !== null && !addresses.has(source) && !addresses.has(destination)) return 'not ours'
-    const { view, judge } = this.#options
-    if (view.localByAddress(source).length === 0 && view.localByAddress(destination).length === 0)
-      return 'not ours'
-    const path = node.has(source) ? 'from-node' : node.has(destination) ? 'to-node' : 'forward'
-    return permits(view, { ...flow, path }, judge()) ? 'allow' : 'deny'
-  }
+/** Leaves everything alone in which none of these addresses has a part. */
+function among(addresses: ReadonlySet<string>, judge: Judge): Judge {
+  return flow => (addresses.has(flow.source) || addresses.has(flow.destination) ? judge(flow) : 'not ours')
 }

@@ -1,10 +1,13 @@
-import type { ConnectionCutter } from '../kernel/cut.ts'
+import type { ConnectionCutter, EndReport, Judge } from '../kernel/cut.ts'
 import type { Clock } from './clock.ts'
 import { Pace } from './pace.ts'
 
 export interface FormerConnectionsOptions {
   readonly cutter: Pick<ConnectionCutter, 'end'>
+  /** Judges by the policy that the kernel has. */
+  readonly judge: () => Judge
   readonly clock: Clock
+  readonly unclosed: (failures: EndReport['unclosed']) => void
   readonly failed: (error: unknown) => void
 }
 
@@ -22,7 +25,7 @@ export class FormerConnections {
   constructor(options: FormerConnectionsOptions) {
     this.#options = options
     this.#pace = new Pace({
-      step: () => this.#end(() => this.#waiting),
+      step: () => this.#end(() => this.#waiting, null),
       clock: options.clock,
       firstPause: 200,
       longestPause: 10_000,
@@ -46,12 +49,13 @@ export class FormerConnections {
   }
 
   /**
-   * Ends what is open with addresses that nobody can use meanwhile. What cannot be ended is told, and the new owners do
-   * not wait for it.
+   * Ends what is open with addresses that nobody can use meanwhile, and closes what of it the new owners may not have:
+   * their programs may hold what the former ones were sent, and an answer to it would else open the connection again as
+   * the new owner's own. What cannot be ended is told, and the new owners do not wait for it.
    */
   async end(addresses: ReadonlySet<string>): Promise<void> {
     try {
-      await this.#end(() => addresses)
+      await this.#end(() => addresses, this.#options.judge())
     } catch (error) {
       for (const address of addresses) this.#waiting.delete(address)
       this.#options.failed(error)
@@ -63,11 +67,12 @@ export class FormerConnections {
   }
 
   /** One at a time, so that nothing asked for earlier is still under way when a later one has ended. */
-  #end(which: () => ReadonlySet<string>): Promise<void> {
+  #end(which: () => ReadonlySet<string>, judge: Judge | null): Promise<void> {
     const turn = this.#queue.then(async () => {
       const addresses = new Set(which())
       if (addresses.size === 0) return
-      await this.#options.cutter.end(addresses)
+      const { unclosed } = await this.#options.cutter.end(addresses, judge)
+      if (unclosed.length > 0) this.#options.unclosed(unclosed)
       for (const address of addresses) this.#waiting.delete(address)
     })
     this.#queue = turn.catch(() => {})

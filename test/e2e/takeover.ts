@@ -1,8 +1,9 @@
+import { udpPacket } from '../../src/lab/packet.ts'
 import type { LabPod } from '../../src/lab/pod.ts'
-import { moment } from '../../src/lab/probe.ts'
+import { moment, type Probe } from '../../src/lab/probe.ts'
 import type { EndpointWords, ProfileWords } from '../../src/lab/world.ts'
 import { playScenarios } from '../stage.ts'
-import { openFlows, serve, straight } from './support/flows.ts'
+import { type Flows, openFlows, serve, straight } from './support/flows.ts'
 import { openScene, type Standing } from './support/scene.ts'
 
 const PORT = 7000
@@ -80,6 +81,7 @@ await playScenarios({ flags: ['--bridges', 'cbr0'] }, async (t, stage, variant) 
       ]
       const changed = moment()
       await show()
+      if (former === server) await answerLate(probe, flows, heir)
       await flows.silentWithinASecond(t, 'nothing of it passes any more', changed)
       for (const capture of captures)
         t.equal((await capture.read(changed + 1000)).came, 0, 'nothing of it reaches the new owner')
@@ -124,3 +126,18 @@ await playScenarios({ flags: ['--bridges', 'cbr0'] }, async (t, stage, variant) 
   })
   await calmFlows.unharmed(t, 'what nobody took over has lost nothing')
 })
+
+/**
+ * What a client sent before the agent was told is in the new owner's hands already, and its program answers it, as it is
+ * free to send whatever it likes: that must not open the client's flow again.
+ */
+async function answerLate(probe: Probe, flows: Flows, heir: LabPod): Promise<void> {
+  for (const { protocol, way, flow } of flows.all) {
+    if (protocol !== 'udp') continue
+    const six = way.address.includes(':')
+    const to = (six ? way.client.address6 : way.client.address4)!
+    const ports = { sourcePort: way.port, destinationPort: flow.clientPort }
+    const packet = udpPacket({ source: way.address, destination: to, ...ports }, Buffer.from('late'))
+    await probe.inject(heir, { packet, to })
+  }
+}

@@ -1,26 +1,35 @@
 import t from 'tap'
+import type { Judge } from '../../src/kernel/cut.ts'
 import { FormerConnections } from '../../src/runtime/former-connections.ts'
 import { FakeClock, settle } from './support/fake-clock.ts'
 
 const NONE: ReadonlySet<string> = new Set()
 
-/** `hold`: each end waits for `release`; `fail`: so many of them fail. */
-function bench({ hold = false, fail = 0 } = {}) {
+const JUDGE: Judge = () => 'deny'
+const FULL = { line: 'add podf-cut-4 10.0.0.2,udp:53,10.0.0.1', said: 'Hash is full' }
+
+/** `hold`: each end waits for `release`; `fail`: so many of them fail; `full`: the cut sets take no more. */
+function bench({ hold = false, fail = 0, full = false } = {}) {
   const asked: string[][] = []
+  const judges: (Judge | null)[] = []
   const failures: unknown[] = []
+  const unclosed: unknown[] = []
   const waiting: (() => void)[] = []
   const clock = new FakeClock()
   let failing = fail
   const former = new FormerConnections({
     cutter: {
-      async end(addresses) {
+      async end(addresses, judge) {
         asked.push([...addresses].sort())
+        judges.push(judge)
         if (failing-- > 0) throw new Error('no conntrack')
         if (hold) await new Promise<void>(resolve => waiting.push(resolve))
-        return 1
+        return { connections: 1, unclosed: full ? [FULL] : [] }
       },
     },
+    judge: () => JUDGE,
     clock,
+    unclosed: some => unclosed.push(...some),
     failed: error => failures.push(error),
   })
   const end = (...addresses: string[]) => {
@@ -31,7 +40,7 @@ function bench({ hold = false, fail = 0 } = {}) {
     return outcome
   }
   const due = (got: string[], taken: string[] = []) => [...former.due(new Set(got), new Set(taken))]
-  return { former, asked, failures, clock, end, due, release: () => waiting.shift()?.() }
+  return { former, asked, judges, failures, unclosed, clock, end, due, release: () => waiting.shift()?.() }
 }
 
 t.test('an address that is given up', async t => {
@@ -78,4 +87,14 @@ t.test('what cannot be ended is tried again, but not once the address has a new 
   t.equal(failures.length, 3)
   await clock.advance(60_000)
   t.equal(asked.length, 4)
+})
+
+t.test("what a new owner may not have is closed, and a former one's is not judged", async t => {
+  const { former, judges, unclosed, end } = bench({ full: true })
+  former.left(new Set(['a']))
+  await settle()
+  end('b')
+  await settle()
+  t.same(judges, [null, JUDGE])
+  t.same(unclosed, [FULL, FULL])
 })
