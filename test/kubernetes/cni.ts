@@ -6,8 +6,8 @@ import { AGENT_FLAGS, asking, conflist, routeTo } from '../cni/support/network.t
 import { endPod, makeNamespace, podNumbered, startPods } from '../cni/support/started-pods.ts'
 import { playScenarios } from '../stage.ts'
 import { clusterMissing, startCluster } from './support/cluster.ts'
-import { DirectStage } from './support/direct-stage.ts'
 import { kubernetesPolicy } from './support/kubernetes-policy.ts'
+import { LiveStage } from './support/live-stage.ts'
 import { policyObject } from './support/objects.ts'
 
 /** On nft; on legacy, which copies the whole table for each of them, a tenth. */
@@ -33,7 +33,7 @@ await playScenarios({ agents: false, flags: AGENT_FLAGS.ptp }, async (t, stage, 
   await cluster.applyFile('src/deploy/rbac-agent.yaml')
   const proxy = await cluster.proxy()
   const { kubeconfig } = await cluster.serviceAccount('podfence/podfence-agent', proxy.url)
-  const world = new DirectStage(t, stage, variant, cluster)
+  const world = new LiveStage(t, stage, variant, cluster)
   for (const pod of [client, far]) await world.run(`default/${pod.name}`, pod, { labels: { role: 'friend' } })
   await world.run('default/stranger', stranger)
   const friends = [{ podSelector: { matchLabels: { role: 'friend' } } }]

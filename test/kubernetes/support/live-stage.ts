@@ -16,8 +16,8 @@ export interface Meeting {
 
 const PATIENCE_MS = 20_000
 
-/** Pods of a laboratory that stand in a real cluster, watched by agents in direct mode. */
-export class DirectStage {
+/** Pods of a laboratory that stand in a real cluster. */
+export class LiveStage {
   readonly #t: Test
   readonly #stage: Stage
   readonly #variant: Variant
