@@ -1,4 +1,5 @@
 import type { PodAttachment } from '../model/kubernetes/problem.ts'
+import { NAMESPACE_LABEL } from '../model/kubernetes/reserved-label.ts'
 import { PENDING_PROFILE } from '../runtime/cni/attachment.ts'
 import { ROOT } from '../source/v1-tree.ts'
 
@@ -42,6 +43,17 @@ export function attachedValue(stored: string | null, attachment: PodAttachment, 
     sandbox,
     network,
   })
+}
+
+/**
+ * The endpoint's value when `sandbox` has lost its network, or null when it is to go. What the controller has written goes
+ * with the pod, by the controller; without an endpoint till then it would write what the pod's status still says.
+ */
+export function detachedValue(stored: string, sandbox: string): string | null {
+  const { mac: _, ...kept } = fieldsOf(stored)
+  const { labels } = kept
+  const controlled = typeof labels === 'object' && labels !== null && Object.hasOwn(labels, NAMESPACE_LABEL)
+  return controlled ? JSON.stringify({ ...kept, name: '', ipv4_nets: [], ipv6_nets: [], sandbox }) : null
 }
 
 /** A value that cannot be read was attached by nobody. */

@@ -4,7 +4,7 @@ import type { PodAttachment } from '../model/kubernetes/problem.ts'
 import { CniFailure } from '../runtime/cni/failure.ts'
 import { openEtcd } from '../source/etcd-client.ts'
 import { ConditionFailed, type Store, type StoreEntry } from '../source/store.ts'
-import { attachedBy, attachedValue, endpointKey, podPrefix } from './etcd-endpoint.ts'
+import { attachedBy, attachedValue, detachedValue, endpointKey, podPrefix } from './etcd-endpoint.ts'
 import type { EtcdConfig } from './network-config.ts'
 
 /** So often may others get in between a read and the write after it. */
@@ -50,15 +50,16 @@ export class EtcdTree {
     await this.#change(key, entry => attachedValue(entry?.value ?? null, attachment, network))
   }
 
-  /** Removes the pod's endpoint unless another sandbox has it by now. */
+  /** Takes what it was attached with from the pod's endpoint, or all of it, unless another sandbox has it by now. */
   async detach(pod: string, sandbox: string): Promise<void> {
     await this.#change(endpointKey(this.#host, pod), entry => {
-      const owner = entry && attachedBy(entry.value).sandbox
-      return owner === null || owner === sandbox ? null : undefined
+      if (entry === null) return undefined
+      const owner = attachedBy(entry.value).sandbox
+      return owner === null || owner === sandbox ? detachedValue(entry.value, sandbox) : undefined
     })
   }
 
-  /** Removes the endpoints of `network` whose sandbox is none of these. */
+  /** Does so with the endpoints of `network` whose sandbox is none of these. */
   async collect(network: string, sandboxes: readonly string[]): Promise<void> {
     const valid = new Set(sandboxes)
     const stale = ({ value }: StoreEntry) => {
@@ -68,7 +69,11 @@ export class EtcdTree {
     const signal = new AbortController().signal
     for await (const { entries } of this.#store.pages(podPrefix(this.#host), PAGE_SIZE, signal))
       for (const { key } of entries.filter(stale))
-        await this.#change(key, entry => (entry !== null && stale(entry) ? null : undefined))
+        await this.#change(key, entry =>
+          entry !== null && stale(entry)
+            ? detachedValue(entry.value, attachedBy(entry.value).sandbox!)
+            : undefined,
+        )
   }
 
   /** Writes what `next` makes of a key's entry: another value, none (null), or nothing (undefined), whoever else writes. */

@@ -128,6 +128,25 @@ t.test('ADD writes the endpoint before it asks the agent; DEL removes its own', 
   t.equal(await stored(), null, "nobody's endpoint goes too")
 })
 
+t.test('what the controller has written stays until the controller takes it away', { skip }, async t => {
+  const { store, config, stored } = await open(t)
+  await call('ADD', config)
+  const labels = { app: 'web', 'podfence/namespace': 'default' }
+  const filled = { ...(await stored()), profile_ids: ['web'], labels }
+  await store.commit({ puts: [{ key: KEY, value: JSON.stringify(filled) }] })
+  t.equal((await call('DEL', config)).exitCode, 0)
+  const left = { name: '', ipv4_nets: [], ipv6_nets: [], sandbox: 'c1', labels, profile_ids: ['web'] }
+  t.match(await stored(), left, 'with neither interface nor address')
+  t.notOk('mac' in (await stored()))
+  t.equal((await call('DEL', config)).exitCode, 0)
+  t.match(await stored(), left, 'and again')
+  t.equal((await call('ADD', config, { CNI_CONTAINERID: 'c2' })).exitCode, 0)
+  t.match(await stored(), { ...filled, sandbox: 'c2' }, 'another sandbox has its own')
+  const gc = { ...config, hostname: 'node1', 'cni.dev/valid-attachments': [] }
+  t.equal((await call('GC', gc)).exitCode, 0)
+  t.match(await stored(), { ...left, sandbox: 'c2' })
+})
+
 t.test('without an agent: ADD writes nothing, DEL and GC do their part', { skip }, async t => {
   const { agent, config, stored } = await open(t)
   await call('ADD', config)

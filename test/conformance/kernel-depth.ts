@@ -28,19 +28,20 @@ const PROTOCOLS = { TCP: 'tcp', UDP: 'udp', SCTP: 'sctp' } as const
 export function kernelDepth(backend: Backend, processes: Processes): Depth {
   let ground: KernelGround | null = null
   const memory: Memory = { proven: new Set(), packets: 0, whole: true }
+  const groundFor = async (given: Case): Promise<KernelGround> => {
+    if (ground?.stands(given.nodes) && memory.whole) return ground
+    const former = ground
+    ground = null
+    await former?.close()
+    memory.proven.clear()
+    memory.whole = true
+    ground = await KernelGround.open(given.nodes, backend, processes)
+    return ground
+  }
   return {
     name: `kernel, iptables-${backend}`,
     async begin(given) {
-      const fit =
-        ground?.stands(given.nodes) && ground.stage.agents.size === given.nodes.length && memory.whole
-      if (!fit) {
-        await ground?.close()
-        ground = null
-        ground = await KernelGround.open(given.nodes, backend, processes)
-        memory.proven.clear()
-        memory.whole = true
-      }
-      const play = new KernelPlay(given, ground!, memory)
+      const play = new KernelPlay(given, await groundFor(given), memory)
       const whole = async <Result>(work: Promise<Result>): Promise<Result> => {
         memory.whole = false
         const result = await work

@@ -5,6 +5,7 @@ import type { Processes } from '../../src/kernel/process.ts'
 import { openStage, type Stage } from '../../src/lab/stage.ts'
 import { worldChanges } from '../../src/lab/world.ts'
 import { parseProtocol } from '../../src/model/protocol.ts'
+import { cutSetName } from '../../src/render/sets.ts'
 import { READY_KEY } from '../../src/source/v1-tree.ts'
 import { type CaseNode, type CasePod, type Expectation, ownAddress } from './case.ts'
 import { nodeRequests } from './kernel-plan.ts'
@@ -44,8 +45,14 @@ export class KernelGround {
     return new KernelGround(stage, nodes)
   }
 
+  /** Whether these are its nodes, and an agent runs on each. */
   stands(nodes: readonly CaseNode[]): boolean {
-    return JSON.stringify(nodes) === JSON.stringify(this.#nodes)
+    return JSON.stringify(nodes) === JSON.stringify(this.#nodes) && this.#agentsRun
+  }
+
+  get #agentsRun(): boolean {
+    const { agents, lab } = this.stage
+    return agents.size === lab.nodes.length
   }
 
   /** Builds the pods of now; returns who has gone and who has come, by `NAMESPACE/NAME`. */
@@ -64,10 +71,9 @@ export class KernelGround {
     this.#shown = wanted
     if (changes.length > 0) await this.stage.write(changes, false)
     await this.stage.enforced(PATIENCE_MS)
-    const { agents, lab } = this.stage
     // Where an agent has ended its last rules stand, which may look right.
-    if (agents.size < lab.nodes.length)
-      throw new PodfenceError('AGENT_UNREACHABLE', `An agent has ended; ${agents.size} still run.`)
+    if (!this.#agentsRun)
+      throw new PodfenceError('AGENT_UNREACHABLE', `An agent has ended; ${this.stage.agents.size} still run.`)
   }
 
   /** One end of a packet; null where there is no such place, or none with an address of that family. */
@@ -128,11 +134,12 @@ export class KernelGround {
     this.#calls = calls.length > 0 ? 'some' : 'empty'
   }
 
-  /** What the agents of both ends say of a packet. */
-  async explain({ from, to, protocol, expected }: Question): Promise<readonly string[]> {
+  /** What the agents of both ends say of a packet, and what is closed there since something open was cut. */
+  async explain({ from, to, family, protocol, expected }: Question): Promise<readonly string[]> {
     const nodes = new Set([from.node, to.node].filter(node => node !== null))
     const lines: string[] = []
-    for (const { name, runDirectory } of nodes) {
+    for (const node of nodes) {
+      const { name, runDirectory } = node
       const question = {
         source: from.address,
         destination: to.address,
@@ -146,6 +153,9 @@ export class KernelGround {
         lines.push(`the agent of ${name}: ${allow ? 'allow' : 'deny'} by ${by}`)
         lines.push(...trail.map(({ at, what }) => `    ${at}: ${what}`))
       }
+      const { stdout } = await node.run(['ipset', 'save', cutSetName(family)], { allowFailure: true })
+      const closed = stdout.split('\n').filter(line => line.includes(to.address))
+      lines.push(...closed.map(line => `    closed: ${line}`))
     }
     return lines
   }
