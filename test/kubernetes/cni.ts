@@ -114,5 +114,6 @@ await playScenarios({ agents: false, flags: AGENT_FLAGS.ptp }, async (t, stage, 
     await eventually(async () => (await interfaceOf())?.addresses.length === 0)
     t.pass('GC took the addresses of what is not listed')
     await caller.check(network, pods[2]!)
+    for (const each of [again, ...pods.slice(2)]) await endPod(stage, caller, network, each)
   })
 })
