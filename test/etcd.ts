@@ -4,9 +4,13 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import type { Test } from 'tap'
 import { type Child, systemProcesses } from '../src/kernel/process.ts'
 import { etcdArguments } from '../src/lab/lab-etcd.ts'
+
+/** What something lives for, such as a test: it ends it by calling `end`. */
+export interface Scope {
+  teardown(end: () => unknown): void
+}
 
 /** Why no private etcd can be started here, or false: `t.test('...', { skip: etcdMissing }, ...)`. */
 export const etcdMissing: string | false = ['etcd', 'etcdctl'].every(
@@ -163,7 +167,7 @@ export class TestEtcd {
 }
 
 /** Starts a private etcd that ends with the test `t`. */
-export async function startEtcd(t: Test, settings: EtcdSettings = {}): Promise<TestEtcd> {
+export async function startEtcd(t: Scope, settings: EtcdSettings = {}): Promise<TestEtcd> {
   const [port, peerPort] = await freePorts(2)
   const etcd = new TestEtcd(settings.port ?? port!, peerPort!, settings)
   t.teardown(() => etcd.end())

@@ -5,6 +5,7 @@ import { endpointAdded } from './endpoint-added.ts'
 import { footprint } from './footprint.ts'
 import type { Bench } from './ground.ts'
 import { growth } from './growth.ts'
+import { kubernetesWorld } from './kubernetes-world.ts'
 import { lock } from './lock.ts'
 import { membership } from './membership.ts'
 import { packetCost } from './packet-cost.ts'
@@ -34,4 +35,5 @@ export const BENCHES: readonly BenchEntry[] = [
   { names: ['B11'], bench: drift },
   { names: ['B12'], bench: lock, only: 'legacy' },
   { names: ['B13'], bench: removal },
+  { names: ['B14'], bench: kubernetesWorld },
 ]

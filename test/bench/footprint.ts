@@ -1,6 +1,6 @@
 import { atMost, type Figure } from './figure.ts'
 import { type Bench, rest } from './ground.ts'
-import { everyProcess, processTree, rssMb, shortName, treeCpuMs } from './process-figures.ts'
+import { rssByName, rssMb, treeCpuMs } from './process-figures.ts'
 
 /** Longer than the agent takes to give back what its start needed. */
 const SETTLE_MS = 20_000
@@ -70,13 +70,6 @@ export const footprint: Bench = async (ground, say) => {
     },
   ]
   return figures
-}
-
-function rssByName(pid: number): Map<string, number> {
-  const memory = new Map<string, number>()
-  for (const { pid: one, name } of everyProcess(processTree(pid)))
-    memory.set(shortName(name), (memory.get(shortName(name)) ?? 0) + rssMb(one))
-  return memory
 }
 
 /** CPU time while nothing happens. */

@@ -7,9 +7,10 @@ import { endpointValue, localKey, W0, W1 } from './bench-world.ts'
 import type { Figure } from './figure.ts'
 import { Side } from './side.ts'
 
-/** The nodes of W1, of W0, of B9's three worlds, and of B10's ways. */
+/** The nodes of W1, of W0, of B9's three worlds, of B14's world in Kubernetes, and of B10's ways. */
 const NODES = [
   ...['n1', 'n1-floor', 'n0', 'n0-floor', 'g0', 'g1', 'g2'],
+  'k1',
   ...['p-bare', 'p-hook', 'p-track', 'p-routed', 'p-tree', 'p-bridge'],
 ]
 /** Pods with real interfaces, beside W1's endpoints that exist in the store alone. */

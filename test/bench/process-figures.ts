@@ -60,6 +60,14 @@ export function rssMb(pid: number, peak = false): number {
   return Number(line?.[1] ?? 0) / 1024
 }
 
+/** Resident memory of a process and its children by name, in MB. */
+export function rssByName(pid: number): Map<string, number> {
+  const memory = new Map<string, number>()
+  for (const { pid: one, name } of everyProcess(processTree(pid)))
+    memory.set(shortName(name), (memory.get(shortName(name)) ?? 0) + rssMb(one))
+  return memory
+}
+
 function read(path: string): string {
   try {
     return readFileSync(path, 'utf8')

@@ -10,7 +10,7 @@ import { kubernetesPolicy } from './support/kubernetes-policy.ts'
 import { LiveStage } from './support/live-stage.ts'
 import { policyObject } from './support/objects.ts'
 
-/** On nft; on legacy, which copies the whole table for each of them, a tenth. */
+/** On nft; on legacy, which copies the whole table for each of them, a tenth, but enough for every scenario. */
 const COUNT = Number(process.env.PODFENCE_CNI_PODS ?? 200)
 
 /** Pods that a CNI chain starts on a node whose agent watches Kubernetes: the socket is the only channel. */
@@ -60,7 +60,7 @@ await playScenarios({ agents: false, flags: AGENT_FLAGS.ptp }, async (t, stage, 
   const network = conflist('ptp', node, policy.own)
   const secrecy = () => kubernetesPolicy(cluster, 'n1', { app: 'secret' })
   const chain: Chain = { stage, variant, caller, network, client, start, secrecy }
-  const count = variant.backend === 'nft' ? COUNT : Math.ceil(COUNT / 10)
+  const count = variant.backend === 'nft' ? COUNT : Math.max(4, Math.ceil(COUNT / 10))
   const pods = await startPods(t, stage, {
     ...{ caller, network, policy, families: variant.families, atOnce: 4 },
     numbers: Array.from({ length: count }, (_, at) => 10 + at),

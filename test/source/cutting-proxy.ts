@@ -1,8 +1,8 @@
 import { connect, createServer, type Socket } from 'node:net'
-import type { Test } from 'tap'
+import type { Scope } from '../etcd.ts'
 
 /** A TCP proxy to a port of the same address that can refuse everything, or carry only so many bytes to each client. */
-export async function cuttingProxy(t: Test, target: number, address = '127.0.0.1') {
+export async function cuttingProxy(t: Scope, target: number, address = '127.0.0.1') {
   const sockets = new Set<Socket>()
   let refusing = false
   let limit: () => number = () => Number.POSITIVE_INFINITY

@@ -4,10 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import type { Test } from 'tap'
 import { parseAllDocuments } from 'yaml'
 import { type Child, systemProcesses } from '../../../src/kernel/process.ts'
-import { etcdMissing, freePorts, startEtcd, type TestEtcd } from '../../etcd.ts'
+import { etcdMissing, freePorts, type Scope, startEtcd, type TestEtcd } from '../../etcd.ts'
 import { cuttingProxy } from '../../source/cutting-proxy.ts'
 import { type Certificates, makeCertificates } from './certificates.ts'
 import { KubeClient } from './kube-client.ts'
@@ -50,7 +49,7 @@ export class Cluster {
   readonly certificates: Certificates
   /** How long the last start took. */
   readyMs = 0
-  private readonly t: Test
+  private readonly t: Scope
   private readonly folder: string
   private readonly address: string
   private readonly args: readonly string[]
@@ -58,7 +57,7 @@ export class Cluster {
   private child: Child | null = null
   private log = ''
 
-  constructor(t: Test, at: { address: string; port: number; folder: string }, parts: ClusterParts) {
+  constructor(t: Scope, at: { address: string; port: number; folder: string }, parts: ClusterParts) {
     const { address, port, folder } = at
     this.t = t
     this.address = address
@@ -194,7 +193,7 @@ interface ClusterParts {
 }
 
 /** Starts a cluster that ends with the test `t`. */
-export async function startCluster(t: Test, options: ClusterOptions = {}): Promise<Cluster> {
+export async function startCluster(t: Scope, options: ClusterOptions = {}): Promise<Cluster> {
   if (clusterMissing) throw new Error(clusterMissing)
   const { address = '127.0.0.1', flags = [] } = options
   const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'podfence-cluster-'))
