@@ -210,3 +210,50 @@ t.test('a closed laboratory has left nothing, and another can be opened', { skip
   t.equal(commands.filter(text => text.includes('main_loop();')).length, 0, 'the probe has ended')
   await t.rejects(lab.probe.ping(lab.external, { address: '10.90.0.1' }), /has ended/)
 })
+
+t.test('nodes with addresses of their own, and an external host that is many', { skip }, async t => {
+  const own = {
+    ...{ address4: '10.240.0.1', address6: 'fd00:10:240::1' },
+    ...{ gateway4: '10.244.1.1', bridge4: '10.244.1.0/24' },
+    ...{ gateway6: 'fd00:10:244:1::1', bridge6: 'fd00:10:244:1::/64' },
+  }
+  const plain = { address4: '10.240.0.2', address6: 'fd00:10:240::2' }
+  const lab = await openLab(
+    {
+      nodes: [
+        { name: 'n1', addresses: own },
+        { name: 'n2', addresses: plain },
+      ],
+      backend: 'nft',
+    },
+    processes,
+  )
+  t.teardown(() => lab.close())
+  const { probe, external } = lab
+  const [n1, n2] = lab.nodes
+  t.match(n1!, own)
+  const addresses = { address4: '10.244.1.7', address6: 'fd00:10:244:1::7' }
+  const [pod, other] = await lab.addPods([
+    { name: 'pod', node: n1!, kind: 'bridge', ...addresses },
+    { name: 'other', node: n2!, kind: 'routed' },
+  ])
+  t.match(pod!, addresses)
+  await serve(lab, pod!)
+  const strangers = { 4: '203.0.113.9', 6: '2001:db8::9' } as const
+  await external.adopt(Object.values(strangers))
+  for (const family of FAMILIES) {
+    const target = { address: address(pod!, family), port: 80 }
+    t.match(await probe.tcp(n1!, target), { outcome: 'open' })
+    t.match(await probe.tcp(n2!, target), { outcome: 'open' })
+    t.match(await probe.tcp(other!, target), { outcome: 'open', peer: address(other!, family) })
+    const sourceAddress = strangers[family]
+    t.match(await probe.tcp(external, { ...target, sourceAddress }), { outcome: 'open', peer: sourceAddress })
+    await probe.listen(n1!, {
+      protocol: 'tcp',
+      port: 81,
+      address: family === 4 ? own.address4 : own.address6,
+    })
+    const node = { address: family === 4 ? own.address4 : own.address6, port: 81 }
+    t.match(await probe.tcp(pod!, node), { outcome: 'open', peer: target.address })
+  }
+})

@@ -197,6 +197,29 @@ t.test('packets of any kind', { skip }, async t => {
     }
   })
 
+  await t.test('what comes to a place is not yet what it is given', async t => {
+    for (const family of FAMILIES) {
+      const ends = {
+        source: address(b1!, family),
+        destination: family === 4 ? node1.address4 : node1.address6,
+      }
+      const packet = sctpInitPacket({ ...ends, sourcePort: 7000, destinationPort: 7001, tag: 0xabcd5678 })
+      const given = {
+        packet,
+        to: ends.destination,
+        seenAt: node1,
+        match: packet.subarray(-20),
+        timeoutMs: 500,
+      }
+      const rule = ['INPUT', '-p', 'sctp', '--dport', '7001', '-j', 'DROP']
+      t.equal((await probe.inject(b1!, { ...given, delivered: true })).arrived, 1)
+      await node1.iptables(family, ['-A', ...rule])
+      t.equal((await probe.inject(b1!, { ...given, delivered: true, timeoutMs: 200 })).arrived, 0)
+      t.equal((await probe.inject(b1!, given)).arrived, 1, 'seen before the rules')
+      await node1.iptables(family, ['-D', ...rule])
+    }
+  })
+
   await t.test('captures count both ways from a moment on', async t => {
     const filter = { protocol: 17, toPort: 53, to: r3!.address4! }
     const [atPod, atNode] = [
