@@ -88,14 +88,18 @@ export class KernelDriver {
 
   /**
    * Before the desired state is known: where rules of an earlier run stand in a family they are kept with their jumps,
-   * and in another family `gate` is put, unless it is closed by other means. Resolves with the families that got the gate.
+   * and in another family `gate` is put, unless it is closed by other means, which is asked for only then. Resolves with
+   * the families that got the gate.
    */
-  hold(gate: KernelDelta, closed: readonly Family[] = []): Promise<readonly Family[]> {
+  hold(
+    gate: KernelDelta,
+    closed: () => Promise<readonly Family[]> = async () => [],
+  ): Promise<readonly Family[]> {
     return this.#inTurn(async () => {
       const { guard } = this.#writer
-      const gated = FAMILIES.filter(family => {
-        return !this.#books.of(family).keepStanding(guard) && !closed.includes(family)
-      })
+      const open = FAMILIES.filter(family => !this.#books.of(family).keepStanding(guard))
+      const closedOtherwise = open.length > 0 ? await closed() : []
+      const gated = open.filter(family => !closedOtherwise.includes(family))
       for (const change of gate.chains)
         if (gated.includes(change.family)) this.#books.of(change.family).change(change, guard)
       await this.#flush('sets first')

@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { PodfenceError } from '../errors.ts'
 import type { Child, Ended, Processes } from '../kernel/process.ts'
+import { AS_ON_A_NODE } from './commands.ts'
 import type { LabNode } from './node.ts'
 import type { Place, Probe } from './probe.ts'
 
@@ -57,7 +58,16 @@ export function startProgram(processes: Processes, program: ProgramCommand): Age
   const settings = Object.entries(program.env ?? {}).map(([name, value]) => `${name}=${value}`)
   // Each of these programs becomes the next one, so the pid is the program's own; the log needs no reader.
   const enter = namespace === '.' ? [] : ['ip', 'netns', 'exec', namespace]
-  const line = [...enter, 'env', ...settings, 'sh', '-c', 'exec "$@" >>"$0" 2>&1', logFile, ...command]
+  const line = [
+    ...enter,
+    ...AS_ON_A_NODE,
+    ...settings,
+    'sh',
+    '-c',
+    'exec "$@" >>"$0" 2>&1',
+    logFile,
+    ...command,
+  ]
   const child: Child = processes.start(line[0]!, line.slice(1))
   const { pid } = child
   if (pid === undefined)

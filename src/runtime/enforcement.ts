@@ -95,10 +95,9 @@ export class Enforcement {
    */
   async gate(): Promise<void> {
     const { driver, log, standingElsewhere } = this.#options
-    const elsewhere = await standingElsewhere()
-    // Meanwhile the first step may have begun, and the gate would come after it.
+    // The gate would come after the first step.
     if (this.#adopted) return
-    const families = await driver.hold(this.#renderer.gate(), elsewhere)
+    const families = await driver.hold(this.#renderer.gate(), standingElsewhere)
     if (families.length > 0)
       log.info(
         { component: 'kernel', families },

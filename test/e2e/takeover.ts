@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { udpPacket } from '../../src/lab/packet.ts'
 import type { LabPod } from '../../src/lab/pod.ts'
 import { moment, type Probe } from '../../src/lab/probe.ts'
@@ -51,6 +52,7 @@ await playScenarios({ flags: ['--bridges', 'cbr0'] }, async (t, stage, variant) 
       { name: `${former.name}-heir`, node: lab.node(node), kind, address4, address6 },
     ])
     await serve(probe, [heir!], [PORT])
+    await found(heir!)
     endpoints.delete(former)
     place(heir!, 'heir')
     return heir!
@@ -81,7 +83,7 @@ await playScenarios({ flags: ['--bridges', 'cbr0'] }, async (t, stage, variant) 
       ]
       const changed = moment()
       await show()
-      if (former === server) await answerLate(probe, flows, heir)
+      if (former === server) await answerLate(probe, flows, heir, other)
       await flows.silentWithinASecond(t, 'nothing of it passes any more', changed)
       for (const capture of captures)
         t.equal((await capture.read(changed + 1000)).came, 0, 'nothing of it reaches the new owner')
@@ -128,14 +130,28 @@ await playScenarios({ flags: ['--bridges', 'cbr0'] }, async (t, stage, variant) 
 })
 
 /**
+ * Waits until its node has found the pod. What has passed the rules before waits for that up to some seconds, and would
+ * come when nothing may come any more.
+ */
+async function found({ node, interface: device, address4, address6 }: LabPod): Promise<void> {
+  const deadline = moment() + 10_000
+  for (const address of [address4!, address6!]) {
+    const entry = ['ip', 'neigh', 'show', address, 'dev', device]
+    while (!/ lladdr /.test((await node.run(entry)).stdout)) {
+      if (moment() > deadline) throw new Error(`${node.name} does not find ${address}`)
+      await pause(20)
+    }
+  }
+}
+
+/**
  * What a client sent before the agent was told is in the new owner's hands already, and its program answers it, as it is
  * free to send whatever it likes: that must not open the client's flow again.
  */
-async function answerLate(probe: Probe, flows: Flows, heir: LabPod): Promise<void> {
+async function answerLate(probe: Probe, flows: Flows, heir: LabPod, client: LabPod): Promise<void> {
   for (const { protocol, way, flow } of flows.all) {
     if (protocol !== 'udp') continue
-    const six = way.address.includes(':')
-    const to = (six ? way.client.address6 : way.client.address4)!
+    const to = (way.address.includes(':') ? client.address6 : client.address4)!
     const ports = { sourcePort: way.port, destinationPort: flow.clientPort }
     const packet = udpPacket({ source: way.address, destination: to, ...ports }, Buffer.from('late'))
     await probe.inject(heir, { packet, to })

@@ -2,6 +2,7 @@ import t, { type Test } from 'tap'
 import { KernelDriver, type KernelDriverOptions } from '../../src/kernel/driver.ts'
 import { systemProcesses } from '../../src/kernel/process.ts'
 import { enterSandbox } from '../../src/lab/sandbox.ts'
+import type { Family } from '../../src/model/values.ts'
 import { chain, HOOKS, membersOf, rulesOf, set, sh, world } from './bench.ts'
 
 const inside = await enterSandbox()
@@ -77,9 +78,14 @@ for (const backend of ['nft', 'legacy'] as const) {
         const gate = ([4, 6] as const).flatMap(family =>
           HOOKS.map(({ table, chain: name }) => chain(name, ['-i cali+ -j DROP'], { family, table })),
         )
-        const start = async () => {
+        const start = async (elsewhere: readonly Family[] = []) => {
           const again = await opened(t, backend)
-          return { again, gated: await again.hold({ sets: [], chains: gate }) }
+          let asked = 0
+          const closed = async () => {
+            asked++
+            return elsewhere
+          }
+          return { again, gated: await again.hold({ sets: [], chains: gate }, closed), asked }
         }
         const forward = (family: 4 | 6) => [
           rulesOf(backend, 'FORWARD', { family }),
@@ -87,10 +93,11 @@ for (const backend of ['nft', 'legacy'] as const) {
         ]
         const [tool, tool6] = [`iptables-${backend}`, `ip6tables-${backend}`]
         const standing = forward(4)
+        t.match(await start(), { gated: [], asked: 0 }, 'nobody is asked when all of it stands')
 
         sh(`${tool} -D FORWARD -j podf-FORWARD; ${tool6} -F; ${tool6} -X`)
         const first = await start()
-        t.same(first.gated, [6], 'one family without rules of ours')
+        t.match(first, { gated: [6], asked: 1 }, 'one family without rules of ours')
         t.same(forward(4), standing, 'a jump that was taken away stands again, with nothing rewritten')
         t.match(forward(6), [['-j podf-FORWARD'], { length: 2 }])
 
@@ -99,6 +106,7 @@ for (const backend of ['nft', 'legacy'] as const) {
         t.same(forward(4), standing, 'what is changed while the store is waited for is repaired')
 
         sh(`${tool} -F podf-from`)
+        t.same((await start([4])).gated, [], 'what is closed otherwise needs no gate')
         const second = await start()
         t.same(second.gated, [4], 'an emptied chain that a goto leads to would let everything through')
         t.same(forward(4)[1]?.slice(1), ['-i cali+ -j DROP'])

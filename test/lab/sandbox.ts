@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
 import { systemProcesses } from '../../src/kernel/process.ts'
+import { AS_ON_A_NODE } from '../../src/lab/commands.ts'
 import { openLab } from '../../src/lab/lab.ts'
 import { insideSandbox, sandboxObstacle } from '../../src/lab/sandbox.ts'
 import { transpile } from './support/transpile.ts'
@@ -36,8 +37,7 @@ function machine(): string {
 }
 
 function start(what: string, mark: string, before: readonly string[] = []): ChildProcess {
-  // The test runner puts its own modules into NODE_OPTIONS of whatever is started.
-  const command = [...before, 'env', '-u', 'NODE_OPTIONS', process.execPath, program, what, mark]
+  const command = [...before, ...AS_ON_A_NODE, process.execPath, program, what, mark]
   return spawn(command[0]!, command.slice(1), {
     stdio: ['ignore', 'pipe', 'inherit'],
   })

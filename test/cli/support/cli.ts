@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { runCommandLine } from '../../../src/cli/program.ts'
+import { AS_ON_A_NODE } from '../../../src/lab/commands.ts'
 
 const ROOT = join(import.meta.dirname, '../../..')
 const SCRIPT = join(ROOT, '.ci/podfence')
@@ -56,7 +57,8 @@ export function build(): void {
 /** Runs the built command line as people do. */
 export function built(args: readonly string[], { input = '', env = {} }: RunOptions = {}): Promise<Ran> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [MAIN, ...args], {
+    const [program, ...before] = AS_ON_A_NODE
+    const child = spawn(program!, [...before, process.execPath, MAIN, ...args], {
       env: { PATH: process.env.PATH, ...BARE, ...env },
     })
     let out = ''

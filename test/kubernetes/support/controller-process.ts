@@ -1,5 +1,6 @@
 import type { Test } from 'tap'
 import { type Child, systemProcesses } from '../../../src/kernel/process.ts'
+import { AS_ON_A_NODE } from '../../../src/lab/commands.ts'
 import { CLI } from '../../../src/lab/stage.ts'
 import { freePorts } from '../../etcd.ts'
 
@@ -29,7 +30,8 @@ export class ControllerProcess {
       ...(words.flags ?? []),
     ]
     const onLine = (line: string) => void this.lines.push(line)
-    this.child = PROCESSES.start(process.execPath, [CLI, 'controller', ...flags], {
+    const [program, ...before] = AS_ON_A_NODE
+    this.child = PROCESSES.start(program!, [...before, process.execPath, CLI, 'controller', ...flags], {
       onLine,
       onErrorLine: onLine,
     })
