@@ -20,6 +20,7 @@ export interface Call {
 
 /** Resolves when the pod is enforced with the interface that the plugins before have made. Throws CniFailure. */
 export async function add(call: Call, container: Container): Promise<void> {
+  mustBeMain(container)
   const { agent, node } = await ready(call)
   const asked = await requestFor(call, container)
   if (node.source === 'etcd') {
@@ -31,6 +32,7 @@ export async function add(call: Call, container: Container): Promise<void> {
 
 /** Throws CniFailure when the pod is not enforced as it was added. */
 export async function check(call: Call, container: Container): Promise<void> {
+  mustBeMain(container)
   const { agent } = await ready(call)
   await agent.check(await requestFor(call, container))
 }
@@ -38,6 +40,7 @@ export async function check(call: Call, container: Container): Promise<void> {
 /** What is gone already is no failure, nor is an agent that is away: it sees by the interface what nobody told it. */
 export async function del(call: Call, container: Container): Promise<void> {
   const { config, log } = call
+  if (container.ifname !== MAIN_INTERFACE) return log('info', `${container.ifname} was never attached`)
   const agent = new Agent(config.socket, halfway(call))
   const node = await unlessAway(agent.node())
   if (node?.source === 'kubernetes') {
@@ -75,6 +78,15 @@ export async function status({ config, deadline }: Call): Promise<void> {
   }
 }
 
+/** The interface of a pod's own addresses, as runtimes for Kubernetes name it; others belong to further networks. */
+const MAIN_INTERFACE = 'eth0'
+
+function mustBeMain({ ifname, pod }: Container): void {
+  if (ifname === MAIN_INTERFACE) return
+  const message = `One interface of a pod is enforced, ${MAIN_INTERFACE}: not ${ifname} of ${pod} too.`
+  throw new CniFailure('NOT_ENFORCEABLE', message, 'Keep podfence-cni to the configuration of one network.')
+}
+
 /** The agent, once it is known that this configuration fits it. */
 async function ready({ config, deadline }: Call): Promise<{ agent: Agent; node: CniNode }> {
   const agent = new Agent(config.socket, deadline)
@@ -95,10 +107,10 @@ async function requestFor({ config, log }: Call, container: Container): Promise<
     pod: container.pod!,
     sandbox: container.id,
     network: config.name,
-    ifname: container.ifname,
     interface: name,
     mac,
     addresses,
+    uid: container.uid,
     annotations: config.annotations,
   }
 }

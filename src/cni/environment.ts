@@ -13,6 +13,8 @@ export interface Container {
   readonly ifname: string
   /** The pod as NAMESPACE/NAME; null where the runtime names none. */
   readonly pod: string | null
+  /** Tells it from other pods of that name; null where the runtime does not. */
+  readonly uid: string | null
 }
 
 const CONTAINER_ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$/
@@ -41,15 +43,17 @@ export function containerOf(variables: Variables, command: 'ADD' | 'CHECK' | 'DE
   if (!CONTAINER_ID.test(id)) throw invalid(`CNI_CONTAINERID cannot be ${JSON.stringify(id)}`)
   if (!/^[^\s/:]{1,15}$/.test(ifname) || ifname === '.' || ifname === '..')
     throw invalid(`CNI_IFNAME cannot be ${JSON.stringify(ifname)}`)
-  if (command === 'DEL') return { id, netns: netns === '' ? null : netns, ifname, pod: podIn(variables) }
+  if (command === 'DEL')
+    return { id, netns: netns === '' ? null : netns, ifname, pod: podIn(variables), uid: null }
   if (!netns.startsWith('/')) throw invalid(`CNI_NETNS cannot be ${JSON.stringify(netns)}`)
-  const pod = podOf(parseArgs(variables.CNI_ARGS))
+  const args = parseArgs(variables.CNI_ARGS)
+  const pod = podOf(args)
   if (pod === null)
     throw invalid(
       'CNI_ARGS names no pod (K8S_POD_NAMESPACE, K8S_POD_NAME)',
       'Keep podfence-cni to networks of Kubernetes.',
     )
-  return { id, netns, ifname, pod }
+  return { id, netns, ifname, pod, uid: uidOf(args) }
 }
 
 /** Arguments that were refused at ADD must not keep a pod from being deleted. */
@@ -84,6 +88,13 @@ function podOf(args: ReadonlyMap<string, string>): string | null {
   if (!POD_NAME.test(name) || name.length > 253)
     throw invalid(`K8S_POD_NAME cannot be ${JSON.stringify(name)}`)
   return `${namespace}/${name}`
+}
+
+function uidOf(args: ReadonlyMap<string, string>): string | null {
+  const uid = args.get('K8S_POD_UID') ?? ''
+  if (uid === '') return null
+  if (!/^[A-Za-z0-9-]{1,64}$/.test(uid)) throw invalid(`K8S_POD_UID cannot be ${JSON.stringify(uid)}`)
+  return uid
 }
 
 function invalid(what: string, details = ''): CniFailure {

@@ -1,6 +1,5 @@
-import type { PodAttachment } from '../model/kubernetes/problem.ts'
+import { areOtherPods, PENDING_PROFILE, type PodAttachment } from '../model/kubernetes/pod-attachment.ts'
 import { NAMESPACE_LABEL } from '../model/kubernetes/reserved-label.ts'
-import { PENDING_PROFILE } from '../runtime/cni/attachment.ts'
 import { ROOT } from '../source/v1-tree.ts'
 
 /** Under which the endpoints of a host's pods lie. */
@@ -22,13 +21,15 @@ export interface Attached {
 type Fields = Readonly<Record<string, unknown>>
 
 /**
- * The endpoint's value with the attachment in it. What the controller says (labels, profiles) stays as it is; where it
- * has said nothing yet, the endpoint gets the profile that never exists, and so is closed until it does.
+ * The endpoint's value with the attachment in it. What the controller says of this pod (labels, profiles) stays as it is;
+ * where it has said nothing yet, or of an earlier pod of that name, the endpoint gets the profile that never exists, and so
+ * is closed until it does.
  */
 export function attachedValue(stored: string | null, attachment: PodAttachment, network: string): string {
-  const before = fieldsOf(stored)
-  const { mac: _, ...kept } = before
-  const { interface: name, mac, addresses, sandbox } = attachment
+  const { interface: name, mac, addresses, sandbox, uid } = attachment
+  const last = fieldsOf(stored)
+  const before = areOtherPods(uidOf(last), uid) ? {} : last
+  const { mac: _, lost: __, ...kept } = before
   const nets = (six: boolean) =>
     addresses.filter(address => address.includes(':') === six).map(address => `${address}/${six ? 128 : 32}`)
   const named = before.profile_ids !== undefined || before.profile_id !== undefined
@@ -42,6 +43,7 @@ export function attachedValue(stored: string | null, attachment: PodAttachment, 
     ipv6_nets: nets(true),
     sandbox,
     network,
+    ...(uid === null ? {} : { uid }),
   })
 }
 
@@ -51,9 +53,13 @@ export function attachedValue(stored: string | null, attachment: PodAttachment, 
  */
 export function detachedValue(stored: string, sandbox: string): string | null {
   const { mac: _, ...kept } = fieldsOf(stored)
-  const { labels } = kept
+  const { labels, lost } = kept
   const controlled = typeof labels === 'object' && labels !== null && Object.hasOwn(labels, NAMESPACE_LABEL)
-  return controlled ? JSON.stringify({ ...kept, name: '', ipv4_nets: [], ipv6_nets: [], sandbox }) : null
+  if (!controlled) return null
+  const nets = [kept.ipv4_nets, kept.ipv6_nets].flat().filter(net => typeof net === 'string')
+  const empty = { name: '', ipv4_nets: [], ipv6_nets: [], sandbox }
+  // A status that comes late may still name what has gone.
+  return JSON.stringify({ ...kept, ...empty, lost: nets.length > 0 ? nets : lost })
 }
 
 /** A value that cannot be read was attached by nobody. */
@@ -61,6 +67,10 @@ export function attachedBy(stored: string): Attached {
   const { sandbox, network } = fieldsOf(stored)
   const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : null)
   return { sandbox: text(sandbox), network: text(network) }
+}
+
+function uidOf({ uid }: Fields): string | null {
+  return typeof uid === 'string' && uid !== '' ? uid : null
 }
 
 function fieldsOf(stored: string | null): Fields {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { PodfenceError } from '../errors.ts'
-import type { PodAttachment } from '../model/kubernetes/problem.ts'
+import type { PodAttachment } from '../model/kubernetes/pod-attachment.ts'
 import { CniFailure } from '../runtime/cni/failure.ts'
 import { openEtcd } from '../source/etcd-client.ts'
 import { ConditionFailed, type Store, type StoreEntry } from '../source/store.ts'

@@ -1,4 +1,5 @@
-import type { KubernetesProblem, PodAttachment } from '../model/kubernetes/problem.ts'
+import type { PodAttachment } from '../model/kubernetes/pod-attachment.ts'
+import type { KubernetesProblem } from '../model/kubernetes/problem.ts'
 import type { KeyChange, Source, SourceEvent } from '../source/event.ts'
 
 /** What turns the objects of one kind of store into keys and values of the v1 tree. */

@@ -18,6 +18,7 @@ const ATTACHMENT = {
   mac: '0a:00:00:00:00:01',
   addresses: ['10.1.0.5', 'fd01::5'],
   sandbox: 'c1',
+  uid: null,
 }
 
 t.test('the endpoint: what the plugin knows over what is stored', async t => {
@@ -46,6 +47,14 @@ t.test('the endpoint: what the plugin knows over what is stored', async t => {
   t.same(made(JSON.stringify({ profile_id: 'old' })), { ...own, profile_id: 'old' })
   t.same(made('{"profile_ids":[]}').profile_ids, [], 'no profile at all is a word too')
   t.notOk('mac' in made(JSON.stringify(controllers), { mac: null }), "another's mac does not stay")
+  const ofOne = JSON.stringify({ ...controllers, uid: 'u1' })
+  t.match(made(ofOne, { uid: 'u1' }), { profile_ids: ['web'], labels: { app: 'web' } })
+  t.same(
+    made(ofOne, { uid: 'u2' }),
+    { ...closed, uid: 'u2' },
+    'what was said of another pod of that name is not of this one',
+  )
+  t.match(made(ofOne), { profile_ids: ['web'], uid: 'u1' }, 'a runtime that names no uid')
   t.match(decodeWorkloadEndpoint(made(null), PLACE), { interface: 'veth1', addresses6: ['fd01::5'] })
   t.same(attachedBy('{"sandbox":"a","network":"b"}'), { sandbox: 'a', network: 'b' })
   for (const stored of ['{', '7', '{"sandbox":"","network":3}'])
@@ -135,7 +144,8 @@ t.test('what the controller has written stays until the controller takes it away
   const filled = { ...(await stored()), profile_ids: ['web'], labels }
   await store.commit({ puts: [{ key: KEY, value: JSON.stringify(filled) }] })
   t.equal((await call('DEL', config)).exitCode, 0)
-  const left = { name: '', ipv4_nets: [], ipv6_nets: [], sandbox: 'c1', labels, profile_ids: ['web'] }
+  const lost = ['10.1.0.5/32', 'fd01::5/128']
+  const left = { name: '', ipv4_nets: [], ipv6_nets: [], sandbox: 'c1', lost, labels, profile_ids: ['web'] }
   t.match(await stored(), left, 'with neither interface nor address')
   t.notOk('mac' in (await stored()))
   t.equal((await call('DEL', config)).exitCode, 0)

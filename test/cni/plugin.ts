@@ -10,7 +10,7 @@ import { startFakeAgent } from './support/fake-agent.ts'
 
 const { mac } = RESULT.interfaces[1]!
 const ADDRESSES = ['10.1.0.5', 'fd01::5']
-const ATTACHED = { interface: 'lo', mac, addresses: ADDRESSES, sandbox: 'c1' }
+const ATTACHED = { interface: 'lo', mac, addresses: ADDRESSES, sandbox: 'c1', uid: 'u1' }
 const WANTED = {
   id: 'node1/k8s/default.web/eth0',
   attachment: { interface: 'lo', mac, addresses: ADDRESSES },
@@ -143,6 +143,17 @@ t.test('DEL never fails over what is gone, and a late one of an old sandbox chan
   t.same(agent.told.at(-1)?.[1]?.addresses, [])
   t.same(await call('DEL', NOBODY), done, 'no agent')
   t.match(await call('DEL', { socket }, { CNI_CONTAINERID: '' }), { exitCode: 1, printed: { code: 4 } })
+})
+
+t.test("a further network of a pod is refused, and its end is not the pod's", async t => {
+  const agent = await startFakeAgent(t, 'kubernetes')
+  const { socket } = agent
+  await call('ADD', { socket })
+  const further = { CNI_IFNAME: 'net1' }
+  for (const command of ['ADD', 'CHECK'])
+    t.match(await call(command, { socket }, further), { exitCode: 1, printed: { code: 100, msg: /net1/ } })
+  t.equal((await call('DEL', { socket }, further)).exitCode, 0)
+  t.equal(agent.book.of('default/web')?.detached, false)
 })
 
 t.test('GC and STATUS', async t => {

@@ -13,7 +13,13 @@ const VARIABLES = {
   CNI_ARGS:
     'IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web.0;K8S_POD_INFRA_CONTAINER_ID=c1;MORE=x',
 }
-const CONTAINER: Container = { id: 'c1', netns: '/run/netns/c1', ifname: 'eth0', pod: 'default/web.0' }
+const CONTAINER: Container = {
+  id: 'c1',
+  netns: '/run/netns/c1',
+  ifname: 'eth0',
+  pod: 'default/web.0',
+  uid: null,
+}
 
 t.test('the environment', async t => {
   t.equal(commandOf({ CNI_COMMAND: 'GC' }), 'GC')
@@ -31,12 +37,17 @@ t.test('the environment', async t => {
     [{ CNI_ARGS: 'K8S_POD_NAMESPACE=default' }, /K8S_POD_NAME cannot be ""/],
     [{ CNI_ARGS: 'K8S_POD_NAMESPACE=a.b;K8S_POD_NAME=x' }, /K8S_POD_NAMESPACE cannot be "a.b"/],
     [{ CNI_ARGS: 'K8S_POD_NAMESPACE=a;K8S_POD_NAME=../x' }, /K8S_POD_NAME cannot/],
+    [{ CNI_ARGS: 'K8S_POD_NAMESPACE=a;K8S_POD_NAME=x;K8S_POD_UID=../y' }, /K8S_POD_UID cannot/],
     [{ CNI_ARGS: 'K8S_POD_NAMESPACE=a;K8S_POD_NAME=x;MORE=y' }, /MORE is unknown/],
     [{ CNI_ARGS: 'K8S_POD_NAMESPACE' }, /KEY=VALUE/],
   ]
   for (const [changed, message] of bad)
     for (const command of ['ADD', 'CHECK'] as const)
       t.throws(() => containerOf({ ...VARIABLES, ...changed }, command), { code: 4, message })
+  t.equal(
+    containerOf({ ...VARIABLES, CNI_ARGS: `${VARIABLES.CNI_ARGS};K8S_POD_UID=0a-b` }, 'ADD').uid,
+    '0a-b',
+  )
   t.equal(parseArgs('K8S_POD_NAME=a=b').get('K8S_POD_NAME'), 'a=b')
 
   t.test('DEL needs less', async t => {

@@ -198,6 +198,7 @@ function attachAll(translation: KubernetesTranslation, ground: KernelGround): Ke
       mac: pod.mac,
       addresses: [pod.address4, pod.address6].filter(address => address !== null),
       sandbox: pod.name,
+      uid: null,
     }),
   )
 }

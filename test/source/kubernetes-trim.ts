@@ -9,7 +9,10 @@ const metadata = {
   creationTimestamp: '2026-01-01T00:00:00Z',
   deletionTimestamp: '2026-01-02T00:00:00Z',
   labels: { b: '1', a: '2' },
-  annotations: { policy: 'old', 'projectcalico.org/policy': 'new', 'kubectl.kubernetes.io/x': 'long' },
+  annotations: {
+    ...{ policy: 'old', 'projectcalico.org/policy': 'new', 'kubectl.kubernetes.io/x': 'long' },
+    'kubernetes.io/config.mirror': 'hash',
+  },
   managedFields: [{}],
   ownerReferences: [{}],
 }
@@ -20,7 +23,7 @@ const kept = {
   creationTimestamp: '2026-01-01T00:00:00Z',
   deletionTimestamp: '2026-01-02T00:00:00Z',
   labels: { b: '1', a: '2' },
-  annotations: { 'projectcalico.org/policy': 'new', policy: 'old' },
+  annotations: { 'projectcalico.org/policy': 'new', policy: 'old', 'kubernetes.io/config.mirror': 'hash' },
 }
 
 t.test('what policy depends on is kept, and nothing else', async t => {

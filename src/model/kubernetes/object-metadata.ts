@@ -25,3 +25,14 @@ export function decodeObjectAnnotation(object: JsonObject, name: string): string
   if (typeof annotation === 'string') return annotation
   throw new Refusal(`metadata.annotations[${name}]`, 'an annotation is a text', 'Put the value into quotes.')
 }
+
+/** Set on the object that mirrors a static pod: the pod's own uid. */
+const MIRRORED = 'kubernetes.io/config.mirror'
+
+/** The uid of the pod that an object tells of, as its node's runtime knows it; null where it names none. */
+export function decodePodUid(object: JsonObject): string | null {
+  const metadata = structField(object, 'metadata', 'metadata')
+  const mirrored = field(structField(metadata, 'annotations', 'metadata.annotations'), MIRRORED)
+  const uid = mirrored ?? field(metadata, 'uid')
+  return typeof uid === 'string' && uid !== '' ? uid : null
+}

@@ -1,6 +1,6 @@
 import { printKey } from '../key.ts'
 import type { Pod } from './pod.ts'
-import type { PodAttachment } from './problem.ts'
+import { areOtherPods, PENDING_PROFILE, type PodAttachment } from './pod-attachment.ts'
 import { ANNOTATION_LABEL, NAMESPACE_LABEL, podLabel, portLabel } from './reserved-label.ts'
 
 /** The key of a pod's endpoint. */
@@ -29,13 +29,22 @@ export function endpointText(pod: Pod, profile: string, annotation: 'valid' | 'r
     ipv6_nets: pod.addresses6.map(address => `${address}/128`),
     profile_ids: [profile],
     labels,
+    ...(pod.uid === null ? {} : { uid: pod.uid }),
   })
 }
 
-/** The endpoint with what is known of its attachment. */
+/**
+ * The endpoint with what is known of its attachment. Where that is another pod's of the same name, whose policy is not known
+ * yet, it is closed; what such a pod has lost says nothing.
+ */
 export function attachedText(endpoint: string, attachment: PodAttachment): string {
   const { interface: name, mac, addresses } = attachment
-  const { state, profile_ids, labels } = JSON.parse(endpoint)
+  const known = JSON.parse(endpoint)
+  const other = areOtherPods(known.uid ?? null, attachment.uid)
+  if (other && name === '') return endpoint
+  const { state, profile_ids, labels, uid } = other
+    ? { ...known, profile_ids: [PENDING_PROFILE], labels: undefined, uid: attachment.uid }
+    : known
   return JSON.stringify({
     state,
     name,
@@ -44,5 +53,6 @@ export function attachedText(endpoint: string, attachment: PodAttachment): strin
     ipv6_nets: addresses.filter(address => address.includes(':')).map(address => `${address}/128`),
     profile_ids,
     labels,
+    uid,
   })
 }

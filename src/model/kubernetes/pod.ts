@@ -4,13 +4,15 @@ import { Refusal, show } from '../refusal.ts'
 import { decodeNamedPorts } from './container-ports.ts'
 import { field, structField, structOf } from './go-json.ts'
 import type { NamedPort } from './named-ports.ts'
-import { decodeObjectAnnotation, decodeObjectLabels } from './object-metadata.ts'
+import { decodeObjectAnnotation, decodeObjectLabels, decodePodUid } from './object-metadata.ts'
 import { isSubdomain } from './object-name.ts'
 
 /** A pod that is a workload of its own on some node. */
 export interface Pod {
   readonly namespace: string
   readonly name: string
+  /** As the container runtime knows it: a static pod has another than the object that mirrors it. */
+  readonly uid: string | null
   readonly node: string
   readonly labels: ReadonlyMap<string, string>
   /** Canonical; empty as long as none is assigned. */
@@ -69,6 +71,7 @@ export function decodePod(json: unknown, namespace: string, name: string): Pod |
   return {
     namespace,
     name,
+    uid: decodePodUid(pod),
     node,
     labels: decodeObjectLabels(pod),
     ...addressesOf(structField(pod, 'status', 'status')),

@@ -26,13 +26,3 @@ export function isSameProblem(left: KubernetesProblem, right: KubernetesProblem)
 }
 
 export const LAST_GOOD_STANDS = 'its last good version stands'
-
-/** What the CNI plugin said of a pod's network. */
-export interface PodAttachment {
-  /** Host-side interface. */
-  readonly interface: string
-  readonly mac: string | null
-  readonly addresses: readonly string[]
-  /** Which sandbox of the pod it belongs to. */
-  readonly sandbox: string
-}

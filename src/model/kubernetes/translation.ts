@@ -5,17 +5,12 @@ import { NamedPorts } from './named-ports.ts'
 import { namespaceLabelsText } from './namespace.ts'
 import { isNamespaceName } from './object-name.ts'
 import { objectValue } from './object-value.ts'
+import type { PodAttachment } from './pod-attachment.ts'
 import { PodBook, type PodBookOptions } from './pod-book.ts'
 import { defaultProfile } from './pod-profile.ts'
 import { PolicyBook } from './policy-book.ts'
 import { type CombineOptions, tierObjects } from './policy-objects.ts'
-import {
-  isSameProblem,
-  type KubernetesProblem,
-  LAST_GOOD_STANDS,
-  type PodAttachment,
-  problemOf,
-} from './problem.ts'
+import { isSameProblem, type KubernetesProblem, LAST_GOOD_STANDS, problemOf } from './problem.ts'
 import { ProfileBook } from './profile-book.ts'
 import { V1Draft } from './v1-draft.ts'
 

@@ -45,14 +45,6 @@ export class AttachmentBook {
   /** A sandbox has got its network. Throws CniFailure when it cannot be kept; nothing changes then. */
   attach(given: Omit<AttachmentRecord, 'at' | 'detached'>): void {
     const before = this.#records.get(given.pod)
-    if (before?.sandbox === given.sandbox && before.ifname !== given.ifname && !before.detached) {
-      const message = `${given.pod} has ${before.ifname} already: one interface of a pod is enforced, not ${given.ifname} too.`
-      throw new CniFailure(
-        'NOT_ENFORCEABLE',
-        message,
-        'Keep podfence-cni to the configuration of one network.',
-      )
-    }
     const now = this.#options.now?.() ?? Date.now()
     const record = { ...given, at: Math.max(now, (before?.at ?? 0) + 1), detached: false }
     try {
@@ -86,12 +78,17 @@ export class AttachmentBook {
       if (record.network === network && !valid.has(record.sandbox)) this.detach(record.sandbox)
   }
 
-  /** Forgets pods that are gone together with their interface. `known`: the source has the pod. */
+  /** Forgets pods that are gone together with their interface, and detaches those that have lost it. `known`: the source has the pod. */
   sweep(known: (pod: string) => boolean): void {
     const { files, source, interfaces } = this.#options
     const there = interfaces()
     for (const { pod, sandbox, detached, interface: name } of this.#records.values()) {
-      if (known(pod) || !(detached || !there.has(name))) continue
+      if (!detached && there.has(name)) continue
+      if (known(pod)) {
+        // Its DEL has met an agent that did not answer.
+        this.detach(sandbox)
+        continue
+      }
       files.remove(sandbox)
       this.#records.delete(pod)
       source.attach(pod, null)
@@ -99,12 +96,12 @@ export class AttachmentBook {
   }
 
   #keep(record: AttachmentRecord): void {
-    const { pod, interface: name, mac, addresses, sandbox, detached } = record
+    const { pod, interface: name, mac, addresses, sandbox, uid, detached } = record
     this.#records.set(pod, record)
     // With no addresses instead of none said: what the API still says of a pod without network is another's by now.
     const attachment = detached
-      ? { interface: '', mac: null, addresses: [], sandbox }
-      : { interface: name, mac, addresses, sandbox }
+      ? { interface: '', mac: null, addresses: [], sandbox, uid }
+      : { interface: name, mac, addresses, sandbox, uid }
     this.#options.source.attach(pod, attachment)
   }
 }

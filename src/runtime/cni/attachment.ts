@@ -1,4 +1,4 @@
-import type { PodAttachment } from '../../model/kubernetes/problem.ts'
+import type { PodAttachment } from '../../model/kubernetes/pod-attachment.ts'
 
 /** A source whose endpoints know their interface only from the CNI plugin. */
 export interface Attachments {
@@ -9,8 +9,6 @@ export interface Attachments {
 /** An attachment as it is kept. */
 export interface AttachmentRecord extends PodAttachment {
   readonly pod: string
-  /** The interface's name in the pod. */
-  readonly ifname: string
   /** The CNI network that it came with. */
   readonly network: string
   /** Of two records of one pod the later counts. Milliseconds since 1970. */
@@ -18,12 +16,6 @@ export interface AttachmentRecord extends PodAttachment {
   /** The sandbox has lost its network. Until the pod is gone or gets another sandbox, it has no address. */
   readonly detached: boolean
 }
-
-/**
- * The profile that never exists: with it the plugin writes an endpoint to etcd, so that it is closed until somebody
- * writes which policy it has.
- */
-export const PENDING_PROFILE = 'podfence.pending'
 
 /** The id of a pod's endpoint of this host. */
 export function podEndpointId(host: string, pod: string): string {

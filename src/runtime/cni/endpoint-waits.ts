@@ -1,8 +1,7 @@
-import type { PodAttachment } from '../../model/kubernetes/problem.ts'
+import { PENDING_PROFILE, type PodAttachment } from '../../model/kubernetes/pod-attachment.ts'
 import { ruleListId } from '../../policy/rule-list-id.ts'
 import type { Clock } from '../clock.ts'
 import type { EndpointStatus } from '../status.ts'
-import { PENDING_PROFILE } from './attachment.ts'
 import { CniFailure } from './failure.ts'
 
 /** What the waits see of the agent. */

@@ -26,6 +26,8 @@ type Fields = Readonly<Record<string, unknown>>
 /** File names are made of sandbox ids, so they are short and never lead elsewhere. */
 const ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$/
 const POD = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\/[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/
+/** Of static pods it is no UUID. */
+const UID = /^[A-Za-z0-9-]{1,64}$/
 const MAC = /^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/
 const LONGEST_WAIT_MS = 600_000
 
@@ -70,10 +72,10 @@ function placeOf(fields: Fields): Omit<AttachmentRecord, 'at' | 'detached'> {
     pod: text(fields, 'pod', POD),
     sandbox: text(fields, 'sandbox', ID),
     network: text(fields, 'network', ID),
-    ifname: text(fields, 'ifname', /^[^\s/:]{1,15}$/),
     interface: name,
     mac: fields.mac === null ? null : text(fields, 'mac', MAC),
     addresses: [...new Set(addresses.map(canonical))],
+    uid: fields.uid === null || fields.uid === undefined ? null : text(fields, 'uid', UID),
   }
 }
 

@@ -1,3 +1,4 @@
+import { areOtherPods, PENDING_PROFILE } from '../../model/kubernetes/pod-attachment.ts'
 import { NAMESPACE_LABEL, namespaceLabel } from '../../model/kubernetes/reserved-label.ts'
 import { refusalOf } from '../../source/event.ts'
 
@@ -10,6 +11,9 @@ interface Attachment {
   readonly name: string
   readonly mac: string | undefined
   readonly network: string | undefined
+  readonly uid: string | null
+  /** What its sandbox had before it lost its network. */
+  readonly lost: readonly string[]
   readonly nets4: readonly string[]
   readonly nets6: readonly string[]
   /** What the pod's status named when the controller took this sandbox over; undefined before it did. */
@@ -24,26 +28,34 @@ interface Attachment {
  * sandbox is attached before its status says so; the status is when it has changed since the controller took the
  * plugin's words over (`taken_over` says what they were) and names what the plugin does not know. Then the plugin is not in
  * use any more, and its fields are left out.
+ *
+ * Where they speak of different pods of one name, one of them does not know the other's yet: what is attached is closed.
  */
 export function mergeEndpoint(wanted: string, held: string | null): string {
   const attachment = held === null ? null : attachmentOf(held)
   const endpoint = attachment === null ? null : objectOf(wanted)
   if (attachment === null || endpoint === null) return wanted
   const status = [...texts(endpoint.ipv4_nets), ...texts(endpoint.ipv6_nets)]
-  const { name, mac, network, sandbox, nets4, nets6, statusNets } = attachment
-  const known = new Set([...nets4, ...nets6])
-  const agreed = status.every(net => known.has(net))
-  if (!agreed && statusNets !== undefined && !same(statusNets, status)) return wanted
-  return JSON.stringify({
-    ...endpoint,
+  const { name, mac, network, uid, lost, sandbox, nets4, nets6, statusNets } = attachment
+  const attached = {
     name,
     ...(mac === undefined ? {} : { mac }),
     ipv4_nets: nets4,
     ipv6_nets: nets6,
     sandbox,
     ...(network === undefined ? {} : { network }),
-    taken_over: { sandbox, nets: statusNets ?? status },
-  })
+    ...(lost.length === 0 ? {} : { lost }),
+  }
+  if (areOtherPods(uidOf(endpoint), uid))
+    return name === ''
+      ? wanted
+      : JSON.stringify({ state: 'active', ...attached, profile_ids: [PENDING_PROFILE], uid })
+  const known = new Set([...nets4, ...nets6, ...lost])
+  const agreed = status.every(net => known.has(net))
+  if (!agreed && statusNets !== undefined && !same(statusNets, status)) return wanted
+  // A sandbox is attached before the pod's status says so: what was agreed last is what both of them said.
+  const nets = agreed ? status : (statusNets ?? status)
+  return JSON.stringify({ ...endpoint, ...attached, taken_over: { sandbox, nets } })
 }
 
 /** Whether the plugin has attached this endpoint and the controller has not taken that over yet. */
@@ -83,10 +95,16 @@ function attachmentOf(text: string): Attachment | null {
     name: typeof name === 'string' ? name : '',
     mac: typeof mac === 'string' ? mac : undefined,
     network: typeof network === 'string' ? network : undefined,
+    uid: uidOf(object),
+    lost: texts(object.lost),
     nets4: texts(ipv4_nets),
     nets6: texts(ipv6_nets),
     statusNets: isObject(taken_over) && taken_over.sandbox === sandbox ? texts(taken_over.nets) : undefined,
   }
+}
+
+function uidOf({ uid }: Json): string | null {
+  return typeof uid === 'string' && uid !== '' ? uid : null
 }
 
 /** What lies in a store may be anything. */

@@ -2,7 +2,8 @@ import type { ObjectResource } from './object-key.ts'
 
 type Fields = Readonly<Record<string, unknown>>
 
-const ANNOTATIONS = ['projectcalico.org/policy', 'policy']
+/** Policy, and the uid by which the container runtime knows a static pod. */
+const ANNOTATIONS = ['projectcalico.org/policy', 'policy', 'kubernetes.io/config.mirror']
 
 /**
  * The few fields of an object that policy depends on, as JSON text; most of an object (and nearly every change of one)

@@ -28,7 +28,8 @@ export const VARIABLES = {
   CNI_NETNS: '/run/netns/c1',
   CNI_IFNAME: 'eth0',
   CNI_PATH: '/opt/cni/bin',
-  CNI_ARGS: 'IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web;K8S_POD_INFRA_CONTAINER_ID=c1',
+  CNI_ARGS:
+    'IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web;K8S_POD_INFRA_CONTAINER_ID=c1;K8S_POD_UID=u1',
 } as const
 
 /** One call in this process. `given` goes over the configuration, with a prevResult unless that is left out by null. */

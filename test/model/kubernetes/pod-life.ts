@@ -253,8 +253,47 @@ t.test('a pod of which not even the node can be read is not known', async t => {
   }
 })
 
+t.test(
+  'what the CNI plugin says of another pod of the same name closes that one until it is known',
+  async t => {
+    const cluster = new Cluster({ ...PLAIN, node: 'n1' }, X)
+    const attachment = { interface: 'cali1', mac: null, addresses: [B], sandbox: 's', uid: 'u2' }
+    const open = { labels: { a: 'b' }, profile_ids: ['x'] }
+    cluster.apply(pod('x/a', { labels: { a: 'b' }, uid: 'u1' }))
+    t.match(cluster.endpoint('x/a'), open)
+    cluster.take(cluster.translation.attach('x/a', attachment))
+    t.match(cluster.endpoint('x/a'), {
+      name: 'cali1',
+      ipv4_nets: [`${B}/32`],
+      profile_ids: ['podfence.pending'],
+    })
+    t.match(cluster.endpoint('x/a'), { labels: undefined })
+    cluster.apply(pod('x/a', { labels: { a: 'b' }, uid: 'u2' }))
+    t.match(cluster.endpoint('x/a'), { name: 'cali1', ...open })
+    cluster.apply(pod('x/a', { labels: { a: 'b' }, uid: 'of the mirror', mirrors: 'u2' }))
+    t.match(
+      cluster.endpoint('x/a'),
+      { name: 'cali1', ...open },
+      'a static pod has the uid that its mirror names',
+    )
+    cluster.apply(pod('x/a', { ips: [A], labels: { a: 'b' }, uid: 'u3' }))
+    cluster.take(cluster.translation.attach('x/a', { ...attachment, interface: '', addresses: [] }))
+    t.match(
+      cluster.endpoint('x/a'),
+      { name: '', ipv4_nets: [`${A}/32`], ...open },
+      'what is lost says nothing of it',
+    )
+  },
+)
+
 t.test('what the CNI plugin says of a pod counts more than its status', async t => {
-  const attachment = { interface: 'cali1', mac: '0A:00:00:00:00:01', addresses: [B, 'fd00::2'], sandbox: 's' }
+  const attachment = {
+    interface: 'cali1',
+    mac: '0A:00:00:00:00:01',
+    addresses: [B, 'fd00::2'],
+    sandbox: 's',
+    uid: null,
+  }
   const cluster = new Cluster({ ...PLAIN, node: 'n1' }, X)
   t.same(cluster.translation.attach('x/a', attachment), [], 'before the pod is known')
   cluster.apply(pod('x/a', { labels: { a: 'b' } }))

@@ -26,6 +26,7 @@ const attachment = fc.option(
     mac: fc.constantFrom(null, '0a:00:00:00:00:01'),
     addresses: fc.subarray(ADDRESSES, { maxLength: 2 }),
     sandbox: fc.constant('s'),
+    uid: fc.constantFrom(null, 'u1', 'u2'),
   }),
 )
 

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { PodAttachment } from '../../../src/model/kubernetes/problem.ts'
+import type { PodAttachment } from '../../../src/model/kubernetes/pod-attachment.ts'
 import { AttachmentBook } from '../../../src/runtime/cni/attachment-book.ts'
 import { AttachmentFiles } from '../../../src/runtime/cni/attachment-files.ts'
 
@@ -9,14 +9,14 @@ const WEB = {
   pod: 'default/web',
   sandbox: 's1',
   network: 'pods',
-  ifname: 'eth0',
   interface: 'veth1',
   mac: '0a:00:00:00:00:01',
   addresses: ['10.1.0.5', 'fd01::5'],
+  uid: 'u1',
 }
 const { interface: _, mac, addresses } = WEB
-const ATTACHED: PodAttachment = { interface: 'veth1', mac, addresses, sandbox: 's1' }
-const GONE = { interface: '', mac: null, addresses: [] }
+const ATTACHED: PodAttachment = { interface: 'veth1', mac, addresses, sandbox: 's1', uid: 'u1' }
+const GONE = { interface: '', mac: null, addresses: [], uid: 'u1' }
 
 /** A book over real files in `runDir`, and what it has told the source. */
 function open(runDir: string, there: Iterable<string> = ['veth1', 'veth2']) {
@@ -118,11 +118,16 @@ t.test('an attached pod that the source does not know yet is kept while its inte
   t.same(names(), [])
 })
 
-t.test('a second interface of one pod is refused', async t => {
-  const { book } = open(t.testdir({}))
+t.test('a pod whose interface has gone without a DEL has lost its network', async t => {
+  const { book, told, interfaces } = open(t.testdir({}))
   book.attach(WEB)
-  book.attach(WEB)
-  t.throws(() => book.attach({ ...WEB, ifname: 'net1' }), { code: 100, message: /net1/ })
+  told.length = 0
+  book.sweep(() => true)
+  t.same(told, [])
+  interfaces.clear()
+  book.sweep(() => true)
+  book.sweep(() => true)
+  t.same(told, [['default/web', { ...GONE, sandbox: 's1' }]])
 })
 
 t.test('files that cannot be read are told and removed; what cannot be written is refused', async t => {

@@ -116,10 +116,10 @@ const WEB: PodRequest = {
   pod: 'default/web',
   sandbox: 's1',
   network: 'pods',
-  ifname: 'eth0',
   interface: 'lo',
   mac: '0a:00:00:00:00:01',
   addresses: ['10.1.0.5', 'fd01::5'],
+  uid: null,
   annotations: false,
   within: 5000,
 }

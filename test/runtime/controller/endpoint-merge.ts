@@ -1,4 +1,5 @@
 import t from 'tap'
+import { detachedValue } from '../../../src/cni/etcd-endpoint.ts'
 import { isNewlyAttached, mergeEndpoint } from '../../../src/runtime/controller/endpoint-merge.ts'
 import { attached, endpointText } from './support/tree.ts'
 
@@ -37,7 +38,13 @@ t.test("the plugin's words stand beside the controller's", async t => {
   t.notOk(isNewlyAttached(taken))
   t.equal(mergeEndpoint(wanted, taken), taken, 'once is enough')
   const said = endpointText(POD, { nets: [A], labels: { tier: 'front' } })
-  t.equal(mergeEndpoint(said, taken), taken, 'a status that agrees changes nothing')
+  const agreed = mergeEndpoint(said, taken)
+  t.match(
+    JSON.parse(agreed),
+    { ...JSON.parse(taken), taken_over: { nets: [A] } },
+    'a status that agrees is noted',
+  )
+  t.equal(mergeEndpoint(said, agreed), agreed, 'once')
   const relabelled = merged(endpointText(POD, { nets: [A], labels: { tier: 'back' } }), taken)
   t.match(relabelled, { name: 'cali0123456789a', labels: { tier: 'back' } })
 })
@@ -55,7 +62,10 @@ t.test('of two that differ the one who spoke last is right', async t => {
     const taken = mergeEndpoint(endpointText(POD, { nets: [A] }), held)
     t.match(JSON.parse(taken), { name: 'cali0123456789a', ipv4_nets: [B], sandbox: 'sandbox-2' })
     t.equal(mergeEndpoint(endpointText(POD, { nets: [A] }), taken), taken)
-    t.equal(mergeEndpoint(endpointText(POD, { nets: [B] }), taken), taken)
+    t.match(merged(endpointText(POD, { nets: [B] }), taken), {
+      ...JSON.parse(taken),
+      taken_over: { nets: [B] },
+    })
   })
   await t.test('a new address that only the status knows', async t => {
     const wanted = endpointText(POD, { nets: [B] })
@@ -69,3 +79,46 @@ t.test('a sandbox that has lost its network keeps no address', async t => {
   const lost = JSON.stringify({ ...held, name: '', ipv4_nets: [], ipv6_nets: [] })
   t.match(merged(wanted, lost), { name: '', ipv4_nets: [], ipv6_nets: [], sandbox: 'sandbox-1' })
 })
+
+t.test(
+  'nor when the status names its address after it was attached, or after it has lost its network',
+  async t => {
+    const [silent, said] = [endpointText(POD), endpointText(POD, { nets: [A] })]
+    const taken = mergeEndpoint(silent, attached(null, [A]))
+    const empty = { name: '', ipv4_nets: [], ipv6_nets: [], sandbox: 'sandbox-1' }
+    t.match(merged(said, detachedValue(mergeEndpoint(said, taken), 'sandbox-1')!), empty)
+    const late = mergeEndpoint(said, detachedValue(taken, 'sandbox-1')!)
+    t.match(JSON.parse(late), empty)
+    t.equal(mergeEndpoint(said, late), late)
+    const moved = endpointText(POD, { nets: [B] })
+    t.equal(mergeEndpoint(moved, late), moved, 'another address is the status to say')
+    t.notOk('lost' in JSON.parse(attached(late, [A], 'sandbox-2')))
+  },
+)
+
+t.test("of two pods of one name neither has the other one's policy", async t => {
+  const uid = (text: string, uid: string) => JSON.stringify({ ...JSON.parse(text), uid })
+  const old = uid(endpointText(POD, { nets: [A] }), 'u1')
+  const held = uid(attached(null, [B]), 'u2')
+  const closed = mergeEndpoint(old, held)
+  t.match(JSON.parse(closed), {
+    ipv4_nets: [B],
+    sandbox: 'sandbox-1',
+    profile_ids: ['podfence.pending'],
+    uid: 'u2',
+  })
+  t.notOk('labels' in JSON.parse(closed))
+  t.equal(mergeEndpoint(old, closed), closed)
+  const known = merged(uid(endpointText(POD, { nets: [B] }), 'u2'), closed)
+  t.match(
+    known,
+    { ipv4_nets: [B], sandbox: 'sandbox-1', profile_ids: ['web_frontend'] },
+    'when its own is known',
+  )
+  const next = uid(endpointText(POD), 'u3')
+  t.equal(mergeEndpoint(next, uid(lostBy(held), 'u2')), next, 'what is lost says nothing')
+})
+
+function lostBy(held: string): string {
+  return JSON.stringify({ ...JSON.parse(held), name: '', ipv4_nets: [], ipv6_nets: [] })
+}

@@ -12,6 +12,9 @@ export interface PodWords {
   /** `tcp.http` and its number. */
   readonly ports?: Readonly<Record<string, number>>
   readonly phase?: string
+  readonly uid?: string
+  /** The uid of the static pod that it mirrors. */
+  readonly mirrors?: string
   readonly spec?: object
   readonly metadata?: object
   readonly status?: object
@@ -28,13 +31,15 @@ export function namespace(name: string, labels: Readonly<Record<string, string>>
 
 export function pod(id: string, words: PodWords): KeyChange {
   const { ips = [], node = 'n1', labels = {}, annotations = {}, ports = {}, phase = 'Running' } = words
+  const uid = words.uid === undefined ? {} : { uid: words.uid }
+  const mirrored = words.mirrors === undefined ? {} : { 'kubernetes.io/config.mirror': words.mirrors }
   const containerPorts = Object.entries(ports).map(([text, containerPort]) => {
     const [protocol = '', name] = text.split('.')
     return { name, containerPort, protocol: protocol.toUpperCase() }
   })
   return change('pods', id, {
     kind: 'Pod',
-    metadata: { labels, annotations, ...words.metadata },
+    metadata: { labels, annotations: { ...annotations, ...mirrored }, ...uid, ...words.metadata },
     spec: {
       ...(node === null ? {} : { nodeName: node }),
       containers: [{ name: 'main', ports: containerPorts }],

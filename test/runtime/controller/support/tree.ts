@@ -1,3 +1,4 @@
+import { attachedValue } from '../../../../src/cni/etcd-endpoint.ts'
 import { READY_KEY, ROOT } from '../../../../src/source/v1-tree.ts'
 
 export { READY_KEY }
@@ -74,15 +75,9 @@ export function treeOf(...parts: readonly ReadonlyMap<string, string>[]): Map<st
 
 /** What the CNI plugin makes of an endpoint: it keeps what it does not know. */
 export function attached(value: string | null, nets: readonly string[], sandbox = 'sandbox-1'): string {
-  const before = value === null ? { profile_ids: ['podfence.pending'] } : JSON.parse(value)
-  return JSON.stringify({
-    ...before,
-    state: 'active',
-    name: 'cali0123456789a',
-    mac: 'ee:ee:ee:ee:ee:ee',
-    ipv4_nets: nets.filter(net => !net.includes(':')),
-    ipv6_nets: nets.filter(net => net.includes(':')),
-    sandbox,
-    network: 'pods',
-  })
+  const attachment = {
+    ...{ interface: 'cali0123456789a', mac: 'ee:ee:ee:ee:ee:ee', sandbox, uid: null },
+    addresses: nets.map(net => net.replace(/\/.*/, '')),
+  }
+  return attachedValue(value, attachment, 'pods')
 }
