@@ -17,6 +17,9 @@ export interface ProblemEventsOptions {
   readonly log: Logger
 }
 
+/** What asking again does not change: a namespace that is being removed takes no more Events. */
+const FINAL: ReadonlySet<number> = new Set([400, 403, 404, 413, 422])
+
 /** After a failure nothing is told for so long: nobody enforces anything by an Event, and the log has it all. */
 const REST_MS = 60_000
 
@@ -32,7 +35,8 @@ export class ProblemEvents {
   readonly #told = new Map<string, PodWarning>()
   #heard: SourceEvent | null = null
   #writing: Promise<void> | null = null
-  #restUntil = 0
+  /** Ends the rest after a failure; null: there is none. */
+  #resting: (() => void) | null = null
   #stopped = false
 
   constructor(options: ProblemEventsOptions) {
@@ -64,8 +68,7 @@ export class ProblemEvents {
 
   /** Tells what is not told yet, if it is ours to tell. */
   tell(): void {
-    const { tells, clock } = this.#options
-    if (this.#due.size === 0 || this.#stopped || !tells() || clock.now() < this.#restUntil) return
+    if (this.#due.size === 0 || this.#stopped || this.#resting !== null || !this.#options.tells()) return
     this.#writing ??= this.#write().finally(() => {
       this.#writing = null
     })
@@ -75,6 +78,7 @@ export class ProblemEvents {
   async stop(): Promise<void> {
     this.#stopped = true
     await this.#writing
+    this.#resting?.()
   }
 
   async #write(): Promise<void> {
@@ -89,9 +93,11 @@ export class ProblemEvents {
           { err, component: 'events', pod: `${warning.namespace}/${warning.pod}` },
           'an Event is not written',
         )
-        // Whom the API refuses once is not asked about again: a namespace that is being removed takes no more of them.
-        if (err instanceof ApiError && err.status >= 400 && err.status < 500) this.#told.set(key, warning)
-        this.#restUntil = clock.now() + REST_MS
+        if (err instanceof ApiError && FINAL.has(err.status)) this.#told.set(key, warning)
+        this.#resting = clock.after(REST_MS, () => {
+          this.#resting = null
+          this.tell()
+        })
         return
       }
     }

@@ -69,9 +69,9 @@ export class ListThenWatch<Position> {
       await this.once(guarded, AbortSignal.any([signal, this.round.signal]))
       if (fault) throw (fault as { error: unknown }).error
       if (signal.aborted) return
-      if (this.round.signal.aborted) await this.again(signal)
-      else if (this.failures > 0)
+      if (this.failures > 0 && !this.round.signal.aborted)
         await this.pace.wait(this.failures, AbortSignal.any([signal, this.round.signal]))
+      if (this.round.signal.aborted) await this.again(signal)
     }
   }
 

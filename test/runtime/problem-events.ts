@@ -142,11 +142,30 @@ t.test('a failure is no storm, and one that is refused is in nobody\u2019s way',
   state.fail = new ApiError(403, 'Forbidden', 'the namespace is being terminated')
   await change(wrong, { [KEY]: pod('u1') })
   await clock.advance(60_000)
-  await change(wrong, {})
   state.fail = null
   await change(wrong, {})
   t.same(told(), [])
   await clock.advance(60_000)
-  await change(wrong, {})
-  t.same(told(), ['u2 it is wrong'])
+  t.same(told(), ['u2 it is wrong'], 'also when nothing happens meanwhile')
+})
+
+t.test('what is refused for now is told later', async t => {
+  for (const status of [401, 408, 429]) {
+    const { change, told, state, clock } = begin()
+    state.fail = new ApiError(status, '', 'not now')
+    await change({ [KEY]: problem(KEY) }, { [KEY]: pod('u1') })
+    state.fail = null
+    await clock.advance(60_000)
+    t.same(told(), ['u1 it is wrong'], String(status))
+  }
+})
+
+t.test('nothing is told after the end', async t => {
+  const { events, change, told, state, clock } = begin()
+  state.fail = new ApiError(0, '', 'away')
+  await change({ [KEY]: problem(KEY) }, { [KEY]: pod('u1') })
+  state.fail = null
+  await events.stop()
+  await clock.advance(60_000)
+  t.same(told(), [])
 })

@@ -263,6 +263,30 @@ t.test('a listing that expires between its pages is begun anew', async t => {
   t.equal(heard.snapshots, 1)
 })
 
+t.test('no pod is listed without the namespace and the policies that were there before it', async t => {
+  const fake = await smallCluster(t)
+  const listed = new Set<string>()
+  fake.before = async ({ path, query }) => {
+    const kind = path.split('/').at(-1)!
+    if (query.has('watch') || listed.has(kind)) return
+    listed.add(kind)
+    // Between any two lists somebody makes a namespace, a policy and a pod, in this order.
+    const name = `before-${kind}`
+    fake.put('namespaces', namespace(name))
+    fake.put('networkpolicies', networkPolicy(name, 'deny'))
+    fake.put('pods', pod(name, 'late', '10.0.0.99'))
+  }
+  const heard = listenTo(t, fake)
+  await until(() => heard.snapshots === 1)
+  const { entries } = heard.events.find(event => event.kind === 'snapshot')!
+  for (const kind of listed) {
+    if (!entries.has(`/kubernetes/pods/before-${kind}/late`)) continue
+    t.ok(entries.has(`/kubernetes/namespaces/before-${kind}`), `${kind}: namespace`)
+    t.ok(entries.has(`/kubernetes/networkpolicies/before-${kind}/deny`), `${kind}: policy`)
+  }
+  t.equal(listed.size, 3)
+})
+
 t.test('a page of too many bytes is asked for in smaller ones', async t => {
   const fake = await smallCluster(t)
   const heard = listenTo(t, fake, { pageSize: 100 }, { mostBytes: 4_000 })

@@ -148,6 +148,30 @@ t.test('a relist ends the watch and needs no wait, but in a storm of them', asyn
   t.same(waits, [1, 2, 1])
 })
 
+t.test('a relist during the wait after a failure is no less one', async t => {
+  const stop = new AbortController()
+  let lists = 0
+  let watches = 0
+  const pace: Pace = {
+    wait: async () => {
+      if (watches === 1) loop.relist('asked for')
+    },
+    now: () => 0,
+    isLong: () => true,
+  }
+  const feed: Feed<number> = {
+    name: 'script',
+    list: async () => ({ entries: new Map(), revision: '1', position: ++lists }),
+    watch: async () => {
+      if (++watches > 1) stop.abort()
+      throw new Error('broken')
+    },
+  }
+  const loop = new ListThenWatch(feed, pace)
+  await loop.run(() => {}, stop.signal)
+  t.equal(lists, 2)
+})
+
 t.test('what the listener throws ends the run and is not taken for a lost connection', async t => {
   const feed: Feed<number> = {
     name: 'script',

@@ -1,7 +1,10 @@
 import { type ApiResource, NAMESPACES, NETWORK_POLICIES, PODS } from './api-path.ts'
 
-/** What is watched, in the order in which it is listed: few objects first, since pods take the time. */
-export const WATCHED = ['namespaces', 'networkpolicies', 'pods'] as const
+/**
+ * What is watched, in the order in which it is listed: pods first, so that none comes without the namespace and the policies
+ * that were there before it. A pod that is not known yet is closed.
+ */
+export const WATCHED = ['pods', 'namespaces', 'networkpolicies'] as const
 
 export type WatchedResource = (typeof WATCHED)[number]
 
