@@ -1,3 +1,4 @@
+// Runs alone: what is cut must be silent within a second, and other files would keep both cores busy.
 import { setTimeout as pause } from 'node:timers/promises'
 import { udpPacket } from '../../src/lab/packet.ts'
 import type { LabPod } from '../../src/lab/pod.ts'

@@ -47,6 +47,9 @@ t.test('what moves an address, and what does not', async t => {
   t.same(moved({ ...web, interface: 'caliother' }), both, 'another interface')
   t.same(moved({ ...web, mac: '02:00:00:00:00:99' }), both, 'another hardware address')
   t.same(moved({ ...web, addresses6: ['fd00::2'] }), ['fd00::1'], 'and a new one that nobody had')
+  const closed = { ...web, closed: 'it cannot be read' }
+  t.same(moved(closed), [], 'closed')
+  t.same([...movedAddresses(ownersOf(closed), ownersOf(web))], [], 'and open again')
   const twin = { ...web, id: 'twin', interface: 'calitwin', addresses6: [] }
   t.same(moved(web, twin), ['10.0.0.1'], 'a second owner')
 })
