@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { HOLDER_KEY } from '../../../src/runtime/controller/fence.ts'
+import { HeldTree } from '../../../src/runtime/controller/held-tree.ts'
 import type { StoreWrite } from '../../../src/source/store.ts'
 import { FakeClock, settle } from '../support/fake-clock.ts'
 import { FakeStore } from './support/fake-store.ts'
@@ -68,6 +69,23 @@ t.test('an empty store: everything behind the fence, Ready last, and then nothin
   t.equal(store.writes.length, writes.length + 1, 'its own writes are no reason to write')
   t.equal(replica.conflicts, 0)
   t.same(replica.repaired, [])
+})
+
+t.test('of two changes of a key that are told at once the last one is held', async t => {
+  const key = policyKey('web.deny')
+  const held = new HeldTree(new Map([[key, 51n]]))
+  const unit = 'policy web.deny'
+  held.change([
+    { key, value: 'a' },
+    { key, value: 'b' },
+  ])
+  t.same(held.of(unit).get(key), { value: 'b', modRevision: 51n })
+  const left = new HeldTree(new Map())
+  left.change([
+    { key, value: 'a' },
+    { key, value: null },
+  ])
+  t.equal(left.of(unit).size, 0)
 })
 
 t.test('nothing is written while one of the two trees is not known, or the lease is not ours', async t => {
