@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
+import { Expected } from '../../../src/runtime/controller/expected.ts'
 import { HOLDER_KEY } from '../../../src/runtime/controller/fence.ts'
 import { HeldTree } from '../../../src/runtime/controller/held-tree.ts'
 import type { StoreWrite } from '../../../src/source/store.ts'
@@ -225,6 +226,35 @@ t.test('a pod that the plugin knows before Kubernetes tells of it', async t => {
   await clock.advance(1)
   await replica.until(() => !store.tree().has(left))
   t.ok(store.tree().has(early))
+})
+
+t.test('patience ends with its timer, even one that comes a fraction of a millisecond early', async t => {
+  const tasks: (() => void)[] = []
+  let now = 0.75
+  const clock = {
+    now: () => now,
+    after(ms: number, task: () => void) {
+      tasks.push(() => {
+        now += ms - 0.5
+        task()
+      })
+      return () => {}
+    },
+  }
+  const [key, unit] = [endpointKey('web/left'), 'pod web/left'] as const
+  const held = { value: attached(null, ['10.1.0.8/32']), modRevision: 7n }
+  const late: string[] = []
+  const expected = new Expected(clock, 1000, each => late.push(each))
+  expected.note(unit, [key], new Map([[key, held]]))
+  t.equal(expected.isOverdue(unit, key, held), false)
+  for (const run of tasks) run()
+  t.same(late, [unit])
+  t.equal(expected.isOverdue(unit, key, held), true)
+  t.equal(
+    expected.isOverdue(unit, key, { ...held, modRevision: 8n }),
+    false,
+    'another sandbox has its own time',
+  )
 })
 
 t.test('who takes Ready away gets it back after everything was compared anew', async t => {
