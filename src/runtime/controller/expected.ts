@@ -29,7 +29,7 @@ export class Expected {
 
   isOverdue(unit: Unit, key: string, { modRevision }: HeldKey): boolean {
     const wait = this.#waits.get(unit)?.get(key)
-    return wait !== undefined && wait.overdue && wait.modRevision === modRevision
+    return wait?.modRevision === modRevision && wait.overdue
   }
 
   /** `keys`: all of the unit that are expected now. */

@@ -1,6 +1,6 @@
 import type { KeyChange } from '../../source/event.ts'
 import type { UnitChange } from './plan.ts'
-import { isEndpointKey } from './unit.ts'
+import { isEndpointKey, type Unit } from './unit.ts'
 
 /** etcd takes 128 operations and as many conditions in a transaction, and one condition is the fence's. */
 const MOST_KEYS = 120
@@ -9,24 +9,36 @@ const MOST_BYTES = 1024 * 1024
 
 /**
  * Packs units into transactions, a unit never into two of them. In an order that opens nothing in between: first goes what
- * is gone (its address may be another pod's already), then policies come, then pods, and last go policies.
+ * is gone (its address may be another pod's already), then policies come, then pods, and last go policies. `alone`: the
+ * units that share a transaction with no other, first in their turn.
  */
-export function transactionsOf(units: readonly UnitChange[]): UnitChange[][] {
+export function transactionsOf(
+  units: readonly UnitChange[],
+  alone: ReadonlySet<Unit> = new Set(),
+): UnitChange[][] {
   const transactions: UnitChange[][] = []
   let keys = Number.POSITIVE_INFINITY
   let bytes = 0
-  for (const unit of units.flatMap(piecesOf).toSorted((a, b) => turnOf(a) - turnOf(b))) {
+  const place = (unit: UnitChange) => 2 * turnOf(unit) + (alone.has(unit.unit) ? 0 : 1)
+  for (const unit of units.flatMap(piecesOf).toSorted((a, b) => place(a) - place(b))) {
     const size = bytesOf(unit)
-    if (keys + unit.changes.length > MOST_KEYS || bytes + size > MOST_BYTES) {
+    const single = alone.has(unit.unit)
+    if (single || keys + unit.changes.length > MOST_KEYS || bytes + size > MOST_BYTES) {
       transactions.push([])
       keys = 0
       bytes = 0
     }
     transactions.at(-1)!.push(unit)
-    keys += unit.changes.length
+    keys += single ? Number.POSITIVE_INFINITY : unit.changes.length
     bytes += size
   }
   return transactions
+}
+
+/** What of the rest may still be written when `failed` was not: nothing that is to come after any of that. */
+export function notAfter(failed: readonly UnitChange[], rest: readonly UnitChange[]): UnitChange[] {
+  const turn = Math.min(...failed.map(turnOf))
+  return rest.filter(unit => turnOf(unit) <= turn)
 }
 
 /**

@@ -170,6 +170,45 @@ t.test('a write of the CNI plugin that comes in between is not lost, and costs o
   t.strictSame(there, rest)
 })
 
+t.test('no pod comes before the policies that close it, also when one of these meets a conflict', async t => {
+  const { store, replica } = await complete(t)
+  const policy = policyKey('new.deny')
+  const pods = Array.from({ length: 100 }, (_, at) => podTree(`new/pod-${at}`))
+  const changes = [...pods.flatMap(pod => [...pod]), [policy, policyText()] as const]
+  let spoilt = 0
+  store.before = write => {
+    if (keysOf(write).includes(policy) && ++spoilt === 1) store.put(policy, '{}')
+  }
+  const before = store.writes.length
+  replica.writer.wantChanges(changes.map(([key, value]) => ({ key, value })))
+  await replica.until(() => changes.every(([key, value]) => store.tree().get(key) === value))
+  const writes = store.writes.slice(before + 1).map(keysOf)
+  const closed = writes.findIndex(keys => keys.includes(policy))
+  const opened = writes.findIndex(keys => keys.some(key => key.includes('/endpoint/')))
+  t.equal(spoilt, 2)
+  t.ok(closed <= opened, `the policy comes with write ${closed}, the first pod with ${opened}`)
+})
+
+t.test(
+  'a policy that meets one conflict after the other keeps pods back, but not other policies',
+  async t => {
+    const { store, replica } = await complete(t)
+    const [spoilt, other] = [policyKey('new.spoilt'), policyKey('new.other')]
+    const pod = podTree('new/pod')
+    let spoils = 0
+    store.before = write => {
+      if (spoils >= 0 && keysOf(write).includes(spoilt)) store.put(spoilt, `{"order":${++spoils}}`)
+    }
+    const changes = [...pod, [spoilt, policyText()] as const, [other, policyText()] as const]
+    replica.writer.wantChanges(changes.map(([key, value]) => ({ key, value })))
+    await replica.until(() => spoils > 6)
+    t.ok(store.tree().has(other))
+    t.notOk(store.tree().has(endpointKey('new/pod')))
+    spoils = Number.NEGATIVE_INFINITY
+    await replica.until(() => changes.every(([key, value]) => store.tree().get(key) === value))
+  },
+)
+
 t.test('a write of the CNI plugin is heard of after the plan and before its transaction', async t => {
   const store = new FakeStore()
   const replica = new Replica(t, { store })
