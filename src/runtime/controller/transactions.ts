@@ -1,3 +1,4 @@
+import { inNamespace } from '../../model/kubernetes/reserved-label.ts'
 import type { KeyChange } from '../../source/event.ts'
 import type { UnitChange } from './plan.ts'
 import { isEndpointKey, type Unit } from './unit.ts'
@@ -43,26 +44,45 @@ export function notAfter(failed: readonly UnitChange[], rest: readonly UnitChang
 
 /**
  * The unit as etcd can take it: where it is too large, its long rule lists are left empty, so that they close what they were
- * to open. Null when even that is too large.
+ * to open; and where even that is too large, a policy closes its whole namespace. Null when nothing helps.
  */
 export function fitting(unit: UnitChange): UnitChange | null {
   if (bytesOf(unit) <= MOST_BYTES) return unit
-  const changes = unit.changes.map(change => ({
-    ...change,
-    value: change.value && withoutLongRules(change.value),
-  }))
-  const closed = { ...unit, changes }
+  const emptied = withValues(unit, (_, text) => withoutLongRules(text))
+  if (bytesOf(emptied) <= MOST_BYTES) return emptied
+  const namespace = POLICY_UNIT.exec(unit.unit)?.[1]
+  if (namespace === undefined) return null
+  const closed = withValues(unit, (key, text) => closingNamespace(key, text, namespace))
   return bytesOf(closed) <= MOST_BYTES ? closed : null
 }
 
-const LONG_RULES = 16 * 1024
+const LONG_TEXT = 16 * 1024
+const POLICY_UNIT = /^policy ([a-z0-9-]+)\./
+
+function withValues(unit: UnitChange, shortened: (key: string, text: string) => string): UnitChange {
+  const changes = unit.changes.map(change => {
+    const { key, value } = change
+    const isLong = value !== null && value.length > LONG_TEXT && value.startsWith('{')
+    return isLong ? { ...change, value: shortened(key, value) } : change
+  })
+  return { ...unit, changes }
+}
 
 function withoutLongRules(text: string): string {
-  if (text.length <= LONG_RULES || !text.startsWith('{')) return text
   const object = JSON.parse(text) as Record<string, unknown>
   for (const list of ['inbound_rules', 'outbound_rules'])
-    if (JSON.stringify(object[list] ?? null).length > LONG_RULES) object[list] = []
+    if (JSON.stringify(object[list] ?? null).length > LONG_TEXT) object[list] = []
   return JSON.stringify(object)
+}
+
+/**
+ * A policy for all pods of the namespace, which allows none of them anything in the direction of its tier. Not a refused
+ * value: an agent would keep the last good one before that, or else close every endpoint of the cluster.
+ */
+function closingNamespace(key: string, text: string, namespace: string): string {
+  const object = JSON.parse(text) as Record<string, unknown>
+  const list = key.includes('/tier/kubernetes-egress/') ? 'outbound_rules' : 'inbound_rules'
+  return JSON.stringify({ ...object, selector: inNamespace(namespace), [list]: [] })
 }
 
 /**
