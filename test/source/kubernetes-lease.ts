@@ -141,6 +141,24 @@ t.test('of two that take it at the same moment one gets it', async t => {
   t.not(a.lease.held, b.lease.held)
 })
 
+t.test('two attempts of one holder at the same moment both find it held', async t => {
+  const { fake, a } = await candidates(t)
+  for (const method of ['POST', 'PUT']) {
+    // Both have read it before either writes.
+    let reads = 0
+    let go = () => {}
+    const both = new Promise<void>(resolve => {
+      go = resolve
+    })
+    fake.before = async request => {
+      if (request.method === 'GET' && ++reads === 2) setTimeout(go, 20)
+      if (request.method === method) await both
+    }
+    t.same(await Promise.all([a.lease.attempt(), a.lease.attempt()]), [true, true], method)
+    t.equal(a.lease.held, true)
+  }
+})
+
 t.test('an answer that is lost is no hold', async t => {
   const { fake, a } = await candidates(t)
   fake.intercept = ({ method }, response) => {

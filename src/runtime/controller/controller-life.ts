@@ -104,7 +104,7 @@ export class ControllerLife {
     tooLarge: unit =>
       this.#options.log.error(
         { component: 'writer', object: unit },
-        'too large for etcd; what it allows is left out',
+        'too large for etcd; what it allows is left out, and a policy with too long a selector closes its namespace',
       ),
     complete: () => {
       this.#options.metrics.controller_last_complete_timestamp_seconds.set(Date.now() / 1000)

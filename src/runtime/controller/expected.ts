@@ -4,7 +4,8 @@ import type { Unit } from './unit.ts'
 
 interface Wait {
   readonly modRevision: bigint
-  readonly since: number
+  /** Told by the timer, since a timer may come before a clock says that its time is over, and comes only once. */
+  overdue: boolean
   readonly cancel: () => void
 }
 
@@ -28,8 +29,7 @@ export class Expected {
 
   isOverdue(unit: Unit, key: string, { modRevision }: HeldKey): boolean {
     const wait = this.#waits.get(unit)?.get(key)
-    if (wait === undefined || wait.modRevision !== modRevision) return false
-    return this.#clock.now() - wait.since >= this.#patienceMs
+    return wait?.modRevision === modRevision && wait.overdue
   }
 
   /** `keys`: all of the unit that are expected now. */
@@ -54,7 +54,14 @@ export class Expected {
   }
 
   #begin(unit: Unit, modRevision: bigint): Wait {
-    const cancel = this.#clock.after(this.#patienceMs, () => this.#late(unit))
-    return { modRevision, since: this.#clock.now(), cancel }
+    const wait: Wait = {
+      modRevision,
+      overdue: false,
+      cancel: this.#clock.after(this.#patienceMs, () => {
+        wait.overdue = true
+        this.#late(unit)
+      }),
+    }
+    return wait
   }
 }

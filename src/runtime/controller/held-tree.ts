@@ -57,7 +57,9 @@ export class HeldTree {
   /** Resolves with the units that differ from what was known. */
   change(changes: readonly KeyChange[]): Set<Unit> {
     const changed = new Set<Unit>()
-    for (const { key, value } of changes) {
+    // Of several changes of a key only the last one has the revision that is known of it.
+    const last = new Map(changes.map(({ key, value }) => [key, value]))
+    for (const [key, value] of last) {
       const modRevision = this.#revisions.get(key) ?? ABSENT
       const known = this.revisionOf(key)
       // The watch comes behind our own writes.

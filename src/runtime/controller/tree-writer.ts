@@ -9,7 +9,7 @@ import { Expected } from './expected.ts'
 import type { Fence } from './fence.ts'
 import { HeldTree } from './held-tree.ts'
 import { type PlannedChange, planUnit, type UnitChange } from './plan.ts'
-import { fitting, transactionsOf } from './transactions.ts'
+import { fitting, notAfter, transactionsOf } from './transactions.ts'
 import { KeysByUnit, type Unit, unitOf } from './unit.ts'
 
 export interface Written {
@@ -49,7 +49,7 @@ export interface TreeWriterEvents {
 }
 
 const PATIENCE_MS = 30_000
-/** Conflicts in a row without a rest; more than these is no chance any more. */
+/** Steps with a conflict in a row without a rest; more than these is no chance any more. */
 const CONFLICTS = 3
 
 /**
@@ -70,6 +70,8 @@ export class TreeWriter {
   readonly #owed = new Set<Unit>()
   /** Those whose last transaction met somebody else's: they go alone now. */
   readonly #contested = new Set<Unit>()
+  /** Steps with a conflict, one after the other. */
+  #conflicts = 0
   /** Made dirty by somebody else in the store. */
   readonly #touched = new Set<Unit>()
   #wake: () => void = () => {}
@@ -191,28 +193,42 @@ export class TreeWriter {
   async #step(signal: AbortSignal): Promise<boolean> {
     const units = this.#dirty
     this.#dirty = new Set()
-    const plans = this.#plan(units)
-    const alone = plans.filter(({ unit }) => this.#contested.has(unit))
-    const together = plans.filter(({ unit }) => !this.#contested.has(unit))
-    const transactions = [...transactionsOf(together), ...alone.flatMap(one => transactionsOf([one]))]
-    let conflicts = 0
+    let rest = transactionsOf(this.#plan(units), this.#contested)
+    let conflict = false
     try {
-      while (transactions.length > 0) {
-        const [transaction] = transactions as [UnitChange[]]
-        if (!(await this.#commit(transaction, signal))) {
-          if (!(await this.#options.fence.stands())) return false
-          await this.#readAgain(transaction, signal)
-          conflicts += 1
+      while (rest.length > 0) {
+        const [transaction] = rest as [UnitChange[]]
+        if (await this.#commit(transaction, signal)) {
+          rest.shift()
+          continue
         }
-        transactions.shift()
+        if (!(await this.#options.fence.stands())) return false
+        await this.#readAgain(transaction, signal)
+        conflict = true
+        rest = this.#without(transaction, rest.slice(1).flat())
       }
     } finally {
-      for (const { unit } of transactions.flat()) this.#dirty.add(unit)
+      for (const { unit } of rest.flat()) this.#dirty.add(unit)
       for (const unit of units) if (!this.#dirty.has(unit)) this.#settled(unit)
     }
     if (this.#owed.size === 0 && this.#heldKnown && !(await this.#complete(signal))) return false
-    if (conflicts > CONFLICTS) await sleep(100, undefined, { signal })
+    this.#conflicts = conflict ? this.#conflicts + 1 : 0
+    if (this.#conflicts > CONFLICTS) {
+      this.#conflicts = 0
+      await sleep(100, undefined, { signal })
+    }
     return true
+  }
+
+  /**
+   * What of the rest is written in this step although `failed` was not. A pod must not come before a policy that closes it,
+   * so whatever has a later turn waits for the next step, and stays behind there.
+   */
+  #without(failed: readonly UnitChange[], rest: readonly UnitChange[]): UnitChange[][] {
+    const next = notAfter(failed, rest)
+    const now = new Set(next)
+    for (const each of rest) if (!now.has(each)) this.#dirty.add(each.unit)
+    return transactionsOf(next, this.#contested)
   }
 
   #settled(unit: Unit): void {

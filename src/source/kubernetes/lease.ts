@@ -57,6 +57,13 @@ export class Lease {
 
   /** Looks, and claims or renews it if it is free or ours. Resolves with `held`; throws ApiError. */
   async attempt(call: CallOptions = {}): Promise<boolean> {
+    // Who was faster may have been another attempt of our own, so a second look tells whose it is. Each attempt renews it itself:
+    // the fence counts on a renewal that began after it.
+    return (await this.once(call)) ?? (await this.once(call)) ?? false
+  }
+
+  /** Null when somebody was faster. */
+  private async once(call: CallOptions): Promise<boolean | null> {
     const { identity, durationMs, holdMs, now } = this.options
     // Before the request: the others count from when they see what it wrote.
     const began = now()
@@ -69,7 +76,7 @@ export class Lease {
       return false
     }
     const claim = claimedLease(lease, this.options, step, new Date(), durationMs)
-    if (!(await this.write(claim, lease === null, call))) return false
+    if (!(await this.write(claim, lease === null, call))) return null
     this.lastHolder = identity
     this.until = began + holdMs
     return this.held

@@ -175,6 +175,28 @@ t.test('what is too large for etcd closes', async t => {
   t.equal(fitting(hopeless), null)
 })
 
+t.test('a policy whose selector is too large for etcd closes its namespace, and allows nothing', async t => {
+  const selector = `podfence/namespace == 'web' && app in {${"'x', ".repeat(80_000)}'y'}`
+  const allow = [{ action: 'allow' }]
+  const pass = [{ action: 'next-tier' }]
+  const text = (inbound: readonly object[], outbound: readonly object[], whom = selector) =>
+    JSON.stringify({ selector: whom, order: 1000, inbound_rules: inbound, outbound_rules: outbound })
+  const keys = [policyKey('web.large'), policyKey('annotated_web.large'), policyKey('web.large', 'egress')]
+  const wanted = [text(allow, pass), text(pass, pass), text(pass, allow)]
+  const held = new Map(keys.map(key => [key, text(allow, allow, 'all()')]))
+  const [plan] = planned(new Map(keys.map((key, at) => [key, wanted[at]!])), held)
+  const closed = (inbound: readonly object[], outbound: readonly object[]) =>
+    JSON.parse(text(inbound, outbound, "podfence/namespace == 'web'"))
+  t.strictSame(
+    fitting(plan!)?.changes.map(({ key, value }) => [key, JSON.parse(value!)]),
+    [
+      [keys[0], closed([], pass)],
+      [keys[1], closed([], pass)],
+      [keys[2], closed(pass, [])],
+    ],
+  )
+})
+
 /** Any tree of a few pods and policies: as it is wanted, as others spoiled it, and with what others have put there. */
 const names = fc.constantFrom('a/one', 'a/two', 'a/th.ree', 'b/one', 'b/four')
 const nets = fc.subarray(['10.1.0.1/32', '10.1.0.2/32', 'fd00::1/128'])

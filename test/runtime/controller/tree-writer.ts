@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
+import { Expected } from '../../../src/runtime/controller/expected.ts'
 import { HOLDER_KEY } from '../../../src/runtime/controller/fence.ts'
+import { HeldTree } from '../../../src/runtime/controller/held-tree.ts'
 import type { StoreWrite } from '../../../src/source/store.ts'
 import { FakeClock, settle } from '../support/fake-clock.ts'
 import { FakeStore } from './support/fake-store.ts'
@@ -68,6 +70,23 @@ t.test('an empty store: everything behind the fence, Ready last, and then nothin
   t.equal(store.writes.length, writes.length + 1, 'its own writes are no reason to write')
   t.equal(replica.conflicts, 0)
   t.same(replica.repaired, [])
+})
+
+t.test('of two changes of a key that are told at once the last one is held', async t => {
+  const key = policyKey('web.deny')
+  const held = new HeldTree(new Map([[key, 51n]]))
+  const unit = 'policy web.deny'
+  held.change([
+    { key, value: 'a' },
+    { key, value: 'b' },
+  ])
+  t.same(held.of(unit).get(key), { value: 'b', modRevision: 51n })
+  const left = new HeldTree(new Map())
+  left.change([
+    { key, value: 'a' },
+    { key, value: null },
+  ])
+  t.equal(left.of(unit).size, 0)
 })
 
 t.test('nothing is written while one of the two trees is not known, or the lease is not ours', async t => {
@@ -151,6 +170,45 @@ t.test('a write of the CNI plugin that comes in between is not lost, and costs o
   t.strictSame(there, rest)
 })
 
+t.test('no pod comes before the policies that close it, also when one of these meets a conflict', async t => {
+  const { store, replica } = await complete(t)
+  const policy = policyKey('new.deny')
+  const pods = Array.from({ length: 100 }, (_, at) => podTree(`new/pod-${at}`))
+  const changes = [...pods.flatMap(pod => [...pod]), [policy, policyText()] as const]
+  let spoilt = 0
+  store.before = write => {
+    if (keysOf(write).includes(policy) && ++spoilt === 1) store.put(policy, '{}')
+  }
+  const before = store.writes.length
+  replica.writer.wantChanges(changes.map(([key, value]) => ({ key, value })))
+  await replica.until(() => changes.every(([key, value]) => store.tree().get(key) === value))
+  const writes = store.writes.slice(before + 1).map(keysOf)
+  const closed = writes.findIndex(keys => keys.includes(policy))
+  const opened = writes.findIndex(keys => keys.some(key => key.includes('/endpoint/')))
+  t.equal(spoilt, 2)
+  t.ok(closed <= opened, `the policy comes with write ${closed}, the first pod with ${opened}`)
+})
+
+t.test(
+  'a policy that meets one conflict after the other keeps pods back, but not other policies',
+  async t => {
+    const { store, replica } = await complete(t)
+    const [spoilt, other] = [policyKey('new.spoilt'), policyKey('new.other')]
+    const pod = podTree('new/pod')
+    let spoils = 0
+    store.before = write => {
+      if (spoils >= 0 && keysOf(write).includes(spoilt)) store.put(spoilt, `{"order":${++spoils}}`)
+    }
+    const changes = [...pod, [spoilt, policyText()] as const, [other, policyText()] as const]
+    replica.writer.wantChanges(changes.map(([key, value]) => ({ key, value })))
+    await replica.until(() => spoils > 6)
+    t.ok(store.tree().has(other))
+    t.notOk(store.tree().has(endpointKey('new/pod')))
+    spoils = Number.NEGATIVE_INFINITY
+    await replica.until(() => changes.every(([key, value]) => store.tree().get(key) === value))
+  },
+)
+
 t.test('a write of the CNI plugin is heard of after the plan and before its transaction', async t => {
   const store = new FakeStore()
   const replica = new Replica(t, { store })
@@ -207,6 +265,35 @@ t.test('a pod that the plugin knows before Kubernetes tells of it', async t => {
   await clock.advance(1)
   await replica.until(() => !store.tree().has(left))
   t.ok(store.tree().has(early))
+})
+
+t.test('patience ends with its timer, even one that comes a fraction of a millisecond early', async t => {
+  const tasks: (() => void)[] = []
+  let now = 0.75
+  const clock = {
+    now: () => now,
+    after(ms: number, task: () => void) {
+      tasks.push(() => {
+        now += ms - 0.5
+        task()
+      })
+      return () => {}
+    },
+  }
+  const [key, unit] = [endpointKey('web/left'), 'pod web/left'] as const
+  const held = { value: attached(null, ['10.1.0.8/32']), modRevision: 7n }
+  const late: string[] = []
+  const expected = new Expected(clock, 1000, each => late.push(each))
+  expected.note(unit, [key], new Map([[key, held]]))
+  t.equal(expected.isOverdue(unit, key, held), false)
+  for (const run of tasks) run()
+  t.same(late, [unit])
+  t.equal(expected.isOverdue(unit, key, held), true)
+  t.equal(
+    expected.isOverdue(unit, key, { ...held, modRevision: 8n }),
+    false,
+    'another sandbox has its own time',
+  )
 })
 
 t.test('who takes Ready away gets it back after everything was compared anew', async t => {
