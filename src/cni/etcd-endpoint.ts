@@ -1,4 +1,9 @@
-import { areOtherPods, PENDING_PROFILE, type PodAttachment } from '../model/kubernetes/pod-attachment.ts'
+import {
+  areOtherPods,
+  PENDING_PROFILE,
+  type PodAttachment,
+  uidOf,
+} from '../model/kubernetes/pod-attachment.ts'
 import { NAMESPACE_LABEL } from '../model/kubernetes/reserved-label.ts'
 import { ROOT } from '../source/v1-tree.ts'
 
@@ -67,10 +72,6 @@ export function attachedBy(stored: string): Attached {
   const { sandbox, network } = fieldsOf(stored)
   const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : null)
   return { sandbox: text(sandbox), network: text(network) }
-}
-
-function uidOf({ uid }: Fields): string | null {
-  return typeof uid === 'string' && uid !== '' ? uid : null
 }
 
 function fieldsOf(stored: string | null): Fields {

@@ -2,6 +2,7 @@ import { type JsonObject, member } from '../json.ts'
 import { Refusal } from '../refusal.ts'
 import { field, structField } from './go-json.ts'
 import { decodeLabelKey, decodeLabelValue } from './object-name.ts'
+import { uidOf } from './pod-attachment.ts'
 
 /** The labels of an object, by key in order. Throws Refusal for what the API server refuses. */
 export function decodeObjectLabels(object: JsonObject): ReadonlyMap<string, string> {
@@ -33,6 +34,5 @@ const MIRRORED = 'kubernetes.io/config.mirror'
 export function decodePodUid(object: JsonObject): string | null {
   const metadata = structField(object, 'metadata', 'metadata')
   const mirrored = field(structField(metadata, 'annotations', 'metadata.annotations'), MIRRORED)
-  const uid = mirrored ?? field(metadata, 'uid')
-  return typeof uid === 'string' && uid !== '' ? uid : null
+  return uidOf({ uid: mirrored ?? field(metadata, 'uid') })
 }

@@ -16,6 +16,11 @@ export interface PodAttachment {
  */
 export const PENDING_PROFILE = 'podfence.pending'
 
+/** A uid as an object or an endpoint names it; null where it names none. */
+export function uidOf({ uid }: { readonly uid?: unknown }): string | null {
+  return typeof uid === 'string' && uid !== '' ? uid : null
+}
+
 /** Whether two uids are known to be those of different pods: one was deleted, and made again under the same name. */
 export function areOtherPods(one: string | null, other: string | null): boolean {
   return one !== null && other !== null && one !== other

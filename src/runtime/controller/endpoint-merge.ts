@@ -1,4 +1,4 @@
-import { areOtherPods, PENDING_PROFILE } from '../../model/kubernetes/pod-attachment.ts'
+import { areOtherPods, PENDING_PROFILE, uidOf } from '../../model/kubernetes/pod-attachment.ts'
 import { NAMESPACE_LABEL, namespaceLabel } from '../../model/kubernetes/reserved-label.ts'
 import { refusalOf } from '../../source/event.ts'
 
@@ -101,10 +101,6 @@ function attachmentOf(text: string): Attachment | null {
     nets6: texts(ipv6_nets),
     statusNets: isObject(taken_over) && taken_over.sandbox === sandbox ? texts(taken_over.nets) : undefined,
   }
-}
-
-function uidOf({ uid }: Json): string | null {
-  return typeof uid === 'string' && uid !== '' ? uid : null
 }
 
 /** What lies in a store may be anything. */
