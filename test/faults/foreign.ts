@@ -14,7 +14,9 @@ import { until } from './support/until.ts'
 
 const REFRESH = ['--refresh-interval', '2s']
 
-/** What only the monitor can do. How quick it is, is printed, and judged by B11 of the bench: no busy machine can promise 200 ms. */
+/** B11, which a slow machine misses: that is told. */
+const TARGET_MS = 200
+/** What only the monitor can do. */
 const QUICK_MS = 1000
 /** The refresh, and the time that reading and writing take. */
 const REFRESHED_MS = 2000 + 1000
@@ -71,12 +73,12 @@ await playScenarios(
     await t.test('chains', async t => {
       // On nft nobody but the monitor can be so quick: the refresh is minutes away.
       const post = await openPost(stage, 'chains', { families, flags: backend === 'nft' ? [] : REFRESH })
-      const withinMs = backend === 'nft' ? QUICK_MS : REFRESHED_MS
+      const due = backend === 'nft' ? { withinMs: QUICK_MS, targetMs: TARGET_MS } : { withinMs: REFRESHED_MS }
       const play = async (damages: readonly ChainDamage[]) => {
         const good = await twin.stateOf(post)
         for (const { tables, ...about } of damages)
           await damagedAndRepaired(t, post, good, {
-            ...{ ...about, withinMs },
+            ...{ ...about, ...due },
             damage: () => spoilChains(post, good, tables),
           })
       }
