@@ -23,8 +23,9 @@ export function addressOwners(chains: ReadonlyMap<string, readonly string[]>): M
 }
 
 /**
- * Addresses that have lost an owner: to nobody, or to another one. Of those that had none nothing is known. A closed
- * endpoint's chain does not say where its workload is, and nothing is open with it.
+ * Addresses that have lost an owner: to nobody, or to another one. Of those that had none nothing is known. The
+ * chain of an endpoint that is closed, or whose interface is not known, does not say where its workload is: that alone is
+ * no other owner.
  */
 export function movedAddresses(
   before: ReadonlyMap<string, string>,
