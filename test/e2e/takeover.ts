@@ -4,6 +4,7 @@ import { udpPacket } from '../../src/lab/packet.ts'
 import type { LabPod } from '../../src/lab/pod.ts'
 import { moment, type Probe } from '../../src/lab/probe.ts'
 import type { EndpointWords, ProfileWords } from '../../src/lab/world.ts'
+import type { Family } from '../../src/model/values.ts'
 import { playScenarios } from '../stage.ts'
 import { type Flows, openFlows, serve, straight } from './support/flows.ts'
 import { openScene, type Standing } from './support/scene.ts'
@@ -53,7 +54,7 @@ await playScenarios({ flags: ['--bridges', 'cbr0'] }, async (t, stage, variant) 
       { name: `${former.name}-heir`, node: lab.node(node), kind, address4, address6 },
     ])
     await serve(probe, [heir!], [PORT])
-    await found(heir!)
+    await found(heir!, families)
     endpoints.delete(former)
     place(heir!, 'heir')
     return heir!
@@ -131,12 +132,16 @@ await playScenarios({ flags: ['--bridges', 'cbr0'] }, async (t, stage, variant) 
 })
 
 /**
- * Waits until its node has found the pod. What has passed the rules before waits for that up to some seconds, and would
+ * Waits until its node has found the pod in the families of the flows, which make it look for the pod. What has passed the rules before waits for that up to some seconds, and would
  * come when nothing may come any more.
  */
-async function found({ node, interface: device, address4, address6 }: LabPod): Promise<void> {
+async function found(
+  { node, interface: device, address4, address6 }: LabPod,
+  families: readonly Family[],
+): Promise<void> {
   const deadline = moment() + 10_000
-  for (const address of [address4!, address6!]) {
+  for (const family of families) {
+    const address = family === 4 ? address4! : address6!
     const entry = ['ip', 'neigh', 'show', address, 'dev', device]
     while (!/ lladdr /.test((await node.run(entry)).stdout)) {
       if (moment() > deadline) throw new Error(`${node.name} does not find ${address}`)
