@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
@@ -8,12 +7,9 @@ import { systemProcesses } from '../../src/kernel/process.ts'
 import { AS_ON_A_NODE } from '../../src/lab/commands.ts'
 import { openLab } from '../../src/lab/lab.ts'
 import { insideSandbox, sandboxObstacle } from '../../src/lab/sandbox.ts'
-import { transpile } from './support/transpile.ts'
 
-const directory = mkdtempSync(join(tmpdir(), 'podfence-sandbox-'))
-t.teardown(() => rmSync(directory, { recursive: true }))
-const program = transpile(join(import.meta.dirname, 'support/confined.ts'), directory)
-chmodSync(directory, 0o755)
+/** As it was compiled: it is started many times, without what a test is started with. */
+const program = join(import.meta.dirname, '../../dist-test/test/lab/support/confined.js')
 const skip = (await sandboxObstacle()) ?? false
 
 /** Entries of /proc whose process shows `mark` in its command line or lives in the network namespace `net`. */

@@ -215,6 +215,19 @@ function isDisputed({ from }: Question, owners: readonly LocalEndpoint[], option
   })
 }
 
+/**
+ * Is it certain that this bridged endpoint is not behind this device, which is no bridge? Where its bridge is one of several,
+ * only a prefix that none of them has tells a workload's interface from a bridge.
+ */
+function isElsewhere({ interface: name }: LocalEndpoint, device: string, options: RenderOptions): boolean {
+  const { bridges, interfacePrefixes } = options
+  if (name === null) return false
+  if (bridges.length === 1 || bridges.includes(name)) return true
+  return interfacePrefixes.some(
+    prefix => device.startsWith(prefix) && !bridges.some(bridge => bridge.startsWith(prefix)),
+  )
+}
+
 /** The owners of the destination address at the device by which the packet leaves. */
 function receiversOf({ path, to }: Question, owners: readonly LocalEndpoint[], options: RenderOptions) {
   const routed = owners.filter(each => isRouted(each, options))
@@ -222,7 +235,7 @@ function receiversOf({ path, to }: Question, owners: readonly LocalEndpoint[], o
   const here = routed.filter(each => each.interface === to.device)
   if (path === 'forward') {
     if (!options.bridges.includes(to.device))
-      return here.length > 0 || bridged.some(each => each.interface !== null) ? here : bridged
+      return here.length > 0 || bridged.some(each => isElsewhere(each, to.device, options)) ? here : bridged
     // One that is at another bridge for sure does not open this one.
     const other = bridged.some(
       ({ interface: name }) => name !== null && options.bridges.includes(name) && name !== to.device,
