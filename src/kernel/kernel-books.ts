@@ -16,8 +16,8 @@ export interface Drift {
   sets: readonly string[]
 }
 
-/** From how many chains on one read of their table is cheaper than one of each. */
-const MANY = 8
+/** As many rules of a table are read in the time that one more program takes. */
+const RULES_A_PROGRAM = 1000
 
 /** Everything of ours, desired and held: the tables of both families and the sets, and how they are read. */
 export class KernelBooks {
@@ -66,28 +66,34 @@ export class KernelBooks {
     this.sets.observe(await readOwnSets(this.#reader), { adopted: this.adopted })
   }
 
-  /** Reads only these chains: ours, or parents of our jumps. */
+  /** Reads only these chains: ours, or parents of our jumps. All at once, since packets may pass meanwhile. */
   async readSome(places: readonly ChainPlace[]): Promise<Drift> {
-    const drift: Drift = { chains: [], hooks: [], sets: [] }
-    for (const [family, table] of this.#books()) {
-      const chains = places.filter(place => place.family === family && place.table === table)
-      if (chains.length > MANY) {
-        this.#observe(family, table, await readTable(this.#reader, family, table), drift)
-        continue
+    const reads = [...this.#touched(places)].map(async ([family, table, chains]) => {
+      const { rules } = this.of(family).books[table].held()
+      if (chains.length > 1 + rules / RULES_A_PROGRAM) {
+        const picture = await readTable(this.#reader, family, table)
+        return (drift: Drift) => this.#observe(family, table, picture, drift)
       }
-      for (const place of chains) await this.#readChain(place, drift)
-    }
+      const read = await Promise.all(
+        chains.map(async chain => [chain, await readChain(this.#reader, family, table, chain)] as const),
+      )
+      return (drift: Drift) => {
+        for (const [chain, rules] of read) this.#observeChain({ family, table, chain }, rules, drift)
+      }
+    })
+    const drift: Drift = { chains: [], hooks: [], sets: [] }
+    for (const observe of await Promise.all(reads)) observe(drift)
     return drift
   }
 
   /** Reads back what was just repaired, to learn how this iptables prints it. */
   async verify(places: readonly ChainPlace[]): Promise<void> {
-    for (const [family, table, book] of this.#books()) {
-      const mine = places.filter(place => place.family === family && place.table === table)
-      if (mine.length === 0) continue
-      const picture = await readTable(this.#reader, family, table)
-      for (const { chain } of mine) book.verify(chain, picture.get(chain) ?? null)
-    }
+    const reads = [...this.#touched(places)].map(
+      async ([family, table, chains]) =>
+        [this.of(family).books[table], chains, await readTable(this.#reader, family, table)] as const,
+    )
+    for (const [book, chains, picture] of await Promise.all(reads))
+      for (const chain of chains) book.verify(chain, picture.get(chain) ?? null)
   }
 
   /** Do the jumps, and the chains that decide behind them, stand in both families? */
@@ -119,6 +125,14 @@ export class KernelBooks {
       for (const table of TABLES) yield [family, table, this.of(family).books[table]] as const
   }
 
+  /** The tables that have any of these places, each with its chains. */
+  *#touched(places: readonly ChainPlace[]) {
+    for (const [family, table] of this.#books()) {
+      const mine = places.filter(place => place.family === family && place.table === table)
+      if (mine.length > 0) yield [family, table, mine.map(({ chain }) => chain)] as const
+    }
+  }
+
   #observe(family: Family, table: Table, picture: TablePicture, drift: Drift): void {
     const book = this.of(family).books[table]
     for (const { name } of book.observe(picture, this.adopted))
@@ -127,9 +141,8 @@ export class KernelBooks {
       drift.hooks.push({ family, table, chain })
   }
 
-  async #readChain(place: ChainPlace, drift: Drift): Promise<void> {
+  #observeChain(place: ChainPlace, rules: readonly string[] | null, drift: Drift): void {
     const { family, table, chain } = place
-    const rules = await readChain(this.#reader, family, table, chain)
     const book = this.of(family).books[table]
     if (PARENTS[table].includes(chain)) {
       if (book.hooks.observeParent(chain, rules ?? [])) drift.hooks.push(place)
