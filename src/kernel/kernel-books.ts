@@ -18,6 +18,8 @@ export interface Drift {
 
 /** As many rules of a table are read in the time that one more program takes. */
 const RULES_A_PROGRAM = 1000
+/** Programs that read one table at once. */
+const MOST_PROGRAMS = 8
 
 /** Everything of ours, desired and held: the tables of both families and the sets, and how they are read. */
 export class KernelBooks {
@@ -70,7 +72,7 @@ export class KernelBooks {
   async readSome(places: readonly ChainPlace[]): Promise<Drift> {
     const reads = [...this.#touched(places)].map(async ([family, table, chains]) => {
       const { rules } = this.of(family).books[table].held()
-      if (chains.length > 1 + rules / RULES_A_PROGRAM) {
+      if (chains.length > Math.min(1 + rules / RULES_A_PROGRAM, MOST_PROGRAMS)) {
         const picture = await readTable(this.#reader, family, table)
         return (drift: Drift) => this.#observe(family, table, picture, drift)
       }
