@@ -132,8 +132,8 @@ await playScenarios({ flags: ['--bridges', 'cbr0'] }, async (t, stage, variant) 
 })
 
 /**
- * Waits until its node has found the pod in the families of the flows, which make it look for the pod. What has passed the rules before waits for that up to some seconds, and would
- * come when nothing may come any more.
+ * Waits until its node has found the pod, in the families of the flows, which make it look. What has passed the rules
+ * before waits for that up to some seconds, and would come when nothing may come any more.
  */
 async function found(
   { node, interface: device, address4, address6 }: LabPod,
