@@ -53,22 +53,49 @@ export interface BackendHint {
 }
 
 /**
- * The hint chains found in either backend. Legacy is asked only for tables that it has loaded already. Chains are asked
- * for by name: iptables-nft-save takes in the rules of all tables, whichever it prints (150 ms at 16 000 rules).
+ * The hint chains found in either backend; none in nft where there is no program nft. Legacy is asked only for tables that
+ * it has loaded already. No rules are asked for: the save tools take in those of all tables, whichever they print (150 ms at
+ * 16 000 rules).
  */
 export async function readHints(processes: Processes): Promise<readonly BackendHint[]> {
-  const legacyTables = await readLegacyTables(4)
-  const hints: BackendHint[] = []
-  for (const backend of BACKENDS)
-    for (const table of HINT_TABLES) {
-      if (backend === 'legacy' && !legacyTables.includes(table)) continue
-      for (const chain of HINT_CHAINS) {
-        const args = ['-w', '-t', table, '-S', chain]
-        const { code, missing } = await processes.run(toolName(backend, 4, ''), args, { timeoutMs: 30_000 })
-        if (!missing && code === 0) hints.push({ backend, table, chain })
-      }
+  const [nft, legacy] = await Promise.all([readNftChains(processes), readLegacyChains(processes)])
+  const found = { nft, legacy }
+  return BACKENDS.flatMap(backend =>
+    HINT_TABLES.flatMap(table =>
+      HINT_CHAINS.filter(chain => found[backend].has(`${table} ${chain}`)).map(chain => ({
+        backend,
+        table,
+        chain,
+      })),
+    ),
+  )
+}
+
+/** Every IPv4 chain as `TABLE CHAIN`. */
+async function readNftChains(processes: Processes): Promise<ReadonlySet<string>> {
+  const { stdout } = await processes.run('nft', ['list', 'chains', 'ip'], { timeoutMs: 30_000 })
+  const chains = new Set<string>()
+  let table = ''
+  for (const line of stdout.split('\n')) {
+    const [, kind, name] = /^(?:\t(chain)|table ip) (\S+) \{/.exec(line) ?? []
+    if (name === undefined) continue
+    if (kind === 'chain') chains.add(`${table} ${name}`)
+    else table = name
+  }
+  return chains
+}
+
+/** The hint chains that are there, as `TABLE CHAIN`. */
+async function readLegacyChains(processes: Processes): Promise<ReadonlySet<string>> {
+  const loaded = await readLegacyTables(4)
+  const chains = new Set<string>()
+  for (const table of HINT_TABLES.filter(name => loaded.includes(name)))
+    for (const chain of HINT_CHAINS) {
+      const args = ['-w', '-t', table, '-S', chain]
+      const { code, missing } = await processes.run(toolName('legacy', 4, ''), args, { timeoutMs: 30_000 })
+      if (!missing && code === 0) chains.add(`${table} ${chain}`)
     }
-  return hints
+  return chains
 }
 
 /** One sentence when the hints name only the other backend, else null. Both backends hook, so drops hold either way. */

@@ -74,7 +74,8 @@ t.test('backend: none, a missing tool, a mismatch', async t => {
   ])
   const hints = programs((file, args) => {
     if (file === 'iptables') return { stdout: 'iptables v1.8.9 (legacy)\n' }
-    return args.includes('-S') && args.at(-1) !== 'KUBE-IPTABLES-HINT' ? { code: 1 } : {}
+    const chains = 'table ip mangle {\n\tchain KUBE-IPTABLES-HINT {\n\t}\n}\n'
+    return file === 'nft' ? { stdout: chains } : args.includes('-S') ? { code: 1 } : {}
   })
   const mismatch = await checkBackend(hints, 'auto')
   t.equal(mismatch.backend, 'legacy')

@@ -12,7 +12,9 @@ function host() {
     async run(file, args): Promise<Ended> {
       const ended = { code: 0, signal: null, stdout: '', stderr: '', timedOut: false, missing: false }
       if (state.broken) throw new Error('no more processes')
-      if (args.includes('-S')) return { ...ended, code: args.at(-1) === state.kubernetes ? 0 : 1 }
+      if (args.includes('-S')) return { ...ended, code: 1 }
+      if (file === 'nft' && state.kubernetes !== '')
+        return { ...ended, stdout: `table ip mangle {\n\tchain ${state.kubernetes} {\n\t}\n}\n` }
       if (file === 'iptables-nft-save') return { ...ended, stdout: state.ours }
       if (file !== 'iptables-nft-restore') return ended
       if (state.refuses) return { ...ended, code: 4, stderr: 'busy\n' }

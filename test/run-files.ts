@@ -1,0 +1,25 @@
+import t from 'tap'
+
+/**
+ * `run-files.js JOBS FILE...`: runs test files as `tap run` does, each as a process of its own and a subtest here, but
+ * without what follows each module that is loaded, for coverage: that is most of what a small file costs.
+ */
+const [jobs = '1', ...files] = process.argv.slice(2)
+
+/** Real kernels, etcds and agents on two cores: slow is no failure. */
+const PATIENCE_MS = 600_000
+
+t.jobs = Number(jobs)
+t.setTimeout(0)
+// tap hands its own modules down in NODE_OPTIONS.
+for (const file of files)
+  t.spawn(
+    'env',
+    ['-u', 'NODE_OPTIONS', process.execPath, '--enable-source-maps', '--import=./test/compiled.js', file],
+    {
+      name: file,
+      buffered: t.jobs > 1,
+      timeout: PATIENCE_MS,
+      env: { ...process.env, TAP_TIMEOUT: String(PATIENCE_MS / 1000) },
+    },
+  )
