@@ -1,7 +1,9 @@
-import type { PolicyWords, RuleObject, TierWords, WorldWords } from '../../src/lab/world.ts'
-import { playScenarios } from '../stage.ts'
-import { openScene } from './support/scene.ts'
-import { tableOf } from './support/table.ts'
+import type { Test } from 'tap'
+import type { Stage } from '../../../src/lab/stage.ts'
+import type { PolicyWords, RuleObject, TierWords, WorldWords } from '../../../src/lab/world.ts'
+import type { Variant } from '../../stage.ts'
+import { openScene } from '../support/scene.ts'
+import { tableOf } from '../support/table.ts'
 
 /** Tiers for one pod alone, and what red and blue reach there. */
 interface Case {
@@ -100,7 +102,7 @@ const PROFILES = {
   'not-red': { inbound: [{ ...deny, ...fromRed }] },
 }
 
-await playScenarios({}, async (t, stage, variant) => {
+export async function tiers(t: Test, stage: Stage, variant: Variant): Promise<void> {
   const scene = await openScene<string>(stage, variant, {
     red: 'n1 routed',
     blue: 'n2 routed',
@@ -205,4 +207,4 @@ await playScenarios({}, async (t, stage, variant) => {
     await play('the metadata appears', ['80', '80'], {}, { [policyKey]: value, ...metadata })
     await play('the metadata goes', ['443', '443'], {}, { [policyKey]: value })
   })
-})
+}

@@ -1,7 +1,9 @@
-import { playScenarios } from '../stage.ts'
-import { kubernetesWorld } from './support/kubernetes.ts'
-import { openScene } from './support/scene.ts'
-import { tableOf } from './support/table.ts'
+import type { Test } from 'tap'
+import type { Stage } from '../../../src/lab/stage.ts'
+import type { Variant } from '../../stage.ts'
+import { kubernetesWorld } from '../support/kubernetes.ts'
+import { openScene } from '../support/scene.ts'
+import { tableOf } from '../support/table.ts'
 
 /** What comes through from each sender; `cells6` where IPv6 differs. */
 interface Example {
@@ -87,7 +89,7 @@ const EXAMPLES: Readonly<Record<string, Example>> = {
   },
 }
 
-await playScenarios({}, async (t, stage, variant) => {
+export async function annotations(t: Test, stage: Stage, variant: Variant): Promise<void> {
   const names = Object.keys(EXAMPLES)
   const scene = await openScene<string>(stage, variant, {
     backend: 'n2 routed',
@@ -118,4 +120,4 @@ await playScenarios({}, async (t, stage, variant) => {
         ),
       )
     })
-})
+}

@@ -1,6 +1,8 @@
-import { playScenarios } from '../stage.ts'
-import { openScene } from './support/scene.ts'
-import { tableOf } from './support/table.ts'
+import type { Test } from 'tap'
+import type { Stage } from '../../../src/lab/stage.ts'
+import type { Variant } from '../../stage.ts'
+import { openScene } from '../support/scene.ts'
+import { tableOf } from '../support/table.ts'
 
 /** Labels of each pod; the third has `team` from its profile. */
 const LABELS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
@@ -33,7 +35,7 @@ const SELECTORS: readonly (readonly [selector: string, pods: readonly string[]])
 const portOf = (at: number) => 1000 + at
 const ASKED = SELECTORS.map((_, at) => portOf(at)).join(' ')
 
-await playScenarios({}, async (t, stage, variant) => {
+export async function selectors(t: Test, stage: Stage, variant: Variant): Promise<void> {
   const scene = await openScene<string>(stage, variant, {
     web: 'n1 routed',
     db: 'n2 routed',
@@ -116,4 +118,4 @@ await playScenarios({}, async (t, stage, variant) => {
       tableOf(Object.fromEntries(PODS.map(name => [name, { caller: cellOf(name) }]))),
     )
   })
-})
+}

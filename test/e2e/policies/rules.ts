@@ -1,7 +1,9 @@
-import type { RuleObject } from '../../src/lab/world.ts'
-import { playScenarios } from '../stage.ts'
-import { openScene } from './support/scene.ts'
-import { tableOf } from './support/table.ts'
+import type { Test } from 'tap'
+import type { Stage } from '../../../src/lab/stage.ts'
+import type { RuleObject } from '../../../src/lab/world.ts'
+import type { Variant } from '../../stage.ts'
+import { openScene } from '../support/scene.ts'
+import { tableOf } from '../support/table.ts'
 
 /** A pod's rules, and what comes through from (or to) each peer: a cell for red, blue, violet and plain. */
 interface Case {
@@ -133,7 +135,7 @@ const OUTBOUND: Readonly<Record<string, Case>> = {
   'out-not-many-ports': { rules: [{ ...tcp, '!dst_ports': [443, ...others(20), 80] }], cells: all('8080') },
 }
 
-await playScenarios({}, async (t, stage, variant) => {
+export async function rules(t: Test, stage: Stage, variant: Variant): Promise<void> {
   const standing = (cases: object, where: 'n1 routed' | 'n2 routed') =>
     Object.fromEntries(Object.keys(cases).map(name => [name, where] as const))
   const scene = await openScene<string>(stage, variant, {
@@ -177,4 +179,4 @@ await playScenarios({}, async (t, stage, variant) => {
       )
     })
   }
-})
+}

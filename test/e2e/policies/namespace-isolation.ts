@@ -1,8 +1,10 @@
-import { playScenarios } from '../stage.ts'
-import { kubernetesWorld } from './support/kubernetes.ts'
-import { openScene } from './support/scene.ts'
+import type { Test } from 'tap'
+import type { Stage } from '../../../src/lab/stage.ts'
+import type { Variant } from '../../stage.ts'
+import { kubernetesWorld } from '../support/kubernetes.ts'
+import { openScene } from '../support/scene.ts'
 
-await playScenarios({}, async (t, stage, variant) => {
+export async function namespaceIsolation(t: Test, stage: Stage, variant: Variant): Promise<void> {
   const scene = await openScene(stage, variant, {
     front: 'n1 routed',
     back: 'n2 routed',
@@ -98,4 +100,4 @@ await playScenarios({}, async (t, stage, variant) => {
     await stage.show(kubernetesWorld(isolated))
     await scene.reaches(t, 'the annotation goes, and isolation is back', asked, into('.'))
   })
-})
+}
