@@ -30,29 +30,7 @@ export async function readSettingsFile(file: {
     const why = code === 'ENOENT' ? 'does not exist' : `cannot be read (${message})`
     throw new PodfenceError('CONFIG_INVALID', `The settings file ${file.path} ${why}.`, { cause: error })
   }
-  return { path: file.path, entries: await settingEntries(file.path, text) }
-}
-
-async function settingEntries(path: string, text: string): Promise<FileEntry[]> {
-  // Loaded here alone: verbs that read no file start faster without it.
-  const { isMap, LineCounter, parseDocument } = await import('yaml')
-  const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines })
-  const line = (offset: number) => lines.linePos(offset).line
-  const errors = document.errors.map(
-    error => `${path}:${line(error.pos[0])}: ${error.message.split('\n')[0]}`,
-  )
-  if (errors.length > 0) throw new PodfenceError('CONFIG_INVALID', errors.join('\n'))
-  const root = document.contents
-  if (root === null) return []
-  if (!isMap(root)) throw new PodfenceError('CONFIG_INVALID', `${path}: must be a map of settings.`)
-  return root.items.map(({ key, value }) => {
-    const keyNode = key as { toJSON(): unknown; range?: [number, number, number] }
-    const valueNode = value as { toJS(of: typeof document): unknown } | null
-    return {
-      name: String(keyNode.toJSON()),
-      raw: valueNode === null ? null : valueNode.toJS(document),
-      line: line(keyNode.range?.[0] ?? 0),
-    }
-  })
+  // Verbs that read no file start faster without a YAML parser.
+  const { settingEntries } = await import('./settings-yaml.ts')
+  return { path: file.path, entries: settingEntries(file.path, text) }
 }

@@ -3,8 +3,8 @@ import { fileURLToPath } from 'node:url'
 import type { Child, Ended, Processes } from '../../src/kernel/process.ts'
 import type { LabNode } from '../../src/lab/node.ts'
 
-/** The agent that was compiled together with the bench. */
-const CLI = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
+/** The program that users start, as it was when the bench began. */
+const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 
 /** Further flags of the agent's Node, for profiles: `BENCH_NODE_FLAGS='--cpu-prof --cpu-prof-dir=/tmp/prof'`. */
 const FLAGS = (process.env.BENCH_NODE_FLAGS ?? '').split(' ').filter(Boolean)
