@@ -7,12 +7,24 @@ import type { Child, Processes } from './process.ts'
 const PATIENCE_MS = 60_000
 
 /**
- * Lists a family for each line it reads. What the tool has to say beside its list comes after it, in the
- * line that ends it. A list is a process of its own, but a small one's child: the agent's memory makes its own
- * spawns stop the event loop for milliseconds, and a list follows every enforced change.
+ * Lists a family, or all, for each line it reads. What the tool has to say beside its list comes after it, in the line that
+ * ends it. A list is a process of its own, but a small one's child: the agent's memory makes its own spawns stop the event
+ * loop for milliseconds, and a list follows every enforced change. Each walks the whole table of the kernel, so that both
+ * families at once cost half; without a family, conntrack-tools before 1.4.7 list IPv4 alone.
  */
-const PROGRAM =
-  'set -f; exec 3>&1; while read -r family; do said=$(conntrack -L -f "$family" 2>&1 >&3); echo podf-end $? $said; done'
+const PROGRAM = `set -f
+exec 3>&1
+all='conntrack -L'
+case $(conntrack --version 2>&1) in
+  *' v1.4.'[0-6]' '* | *' v1.'[0-3].* | *' v0.'*) all='conntrack -L -f ipv4 && conntrack -L -f ipv6' ;;
+esac
+while read -r family; do
+  case $family in
+    all) said=$(eval "$all" 2>&1 >&3) ;;
+    *) said=$(conntrack -L -f "$family" 2>&1 >&3) ;;
+  esac
+  echo podf-end $? $said
+done`
 
 interface Listing {
   readonly visit: (entry: ConntrackEntry) => void
@@ -32,15 +44,15 @@ export class ConntrackLister {
 
   /** Visits every entry of some families. One call at a time. Throws PREREQUISITE_MISSING, KERNEL_UNREADABLE. */
   list(visit: (entry: ConntrackEntry) => void, families: readonly Family[] = FAMILIES): Promise<void> {
-    // Without a family, conntrack-tools before 1.4.7 (and the manual of all) list IPv4 alone.
-    const turn = this.#queue.then(async () => {
-      for (const family of families) await this.#family(`ipv${family}`, visit)
-    })
+    const asked = new Set(families)
+    const [only] = asked
+    if (only === undefined) return Promise.resolve()
+    const turn = this.#queue.then(() => this.#list(asked.size === 1 ? `ipv${only}` : 'all', visit))
     this.#queue = turn.catch(() => {})
     return turn
   }
 
-  #family(family: string, visit: Listing['visit']): Promise<void> {
+  #list(family: 'ipv4' | 'ipv6' | 'all', visit: Listing['visit']): Promise<void> {
     const child = this.#child ?? this.#start()
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
