@@ -1,3 +1,4 @@
+// Runs alone: what is forbidden must be silent within a second, and other files would keep both cores busy.
 import type { LabPod } from '../../src/lab/pod.ts'
 import { moment } from '../../src/lab/probe.ts'
 import type { WorldWords } from '../../src/lab/world.ts'

@@ -1,7 +1,7 @@
 import { probeMatrix } from '../../src/lab/matrix.ts'
 import { playScenarios } from '../stage.ts'
 
-await playScenarios({}, async (t, stage, { families }) => {
+await playScenarios({ everyBackend: true }, async (t, stage, { families }) => {
   const { lab } = stage
   const [n1, n2] = [lab.node('n1'), lab.node('n2')]
   const pods = await lab.addPods([
