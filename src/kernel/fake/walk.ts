@@ -54,13 +54,13 @@ export function walkPacket(
   world: World,
   telling = true,
 ): Walk {
-  const fixed = packetAddresses(packet)
+  const addresses = packetAddresses(packet)
   const trail: TrailStep[] = []
   let mark = (packet.mark ?? 0) >>> 0
   for (const [name, hook] of STATIONS[packet.path]) {
     const table = tables.get(name)
     if (table === undefined) continue
-    const seen: Seen = { ...fixed, ...seenAt(packet, name, hook), mark }
+    const seen = seenAt(packet, addresses, name, hook, mark)
     const verdict = walkTable(table, hook, seen, world, telling ? trail : null)
     mark = seen.mark
     if (verdict === 'DROP') return { verdict, trail, mark }
@@ -68,22 +68,34 @@ export function walkPacket(
   return { verdict: 'ACCEPT', trail, mark }
 }
 
-/** A hook knows the interface by which a packet leaves only after routing, and its state only after raw. */
-function seenAt(packet: Packet, table: string, hook: Hook): Omit<Seen, 'src' | 'dst' | 'protocol' | 'mark'> {
+/**
+ * A hook knows the interface by which a packet leaves only after routing, and its state only after raw. Every field by its
+ * name: a property walks millions of packets, and a copy of an object takes longer than the rules.
+ */
+function seenAt(
+  packet: Packet,
+  { src, dst, protocol }: ReturnType<typeof packetAddresses>,
+  table: string,
+  hook: Hook,
+  mark: number,
+): Seen {
   const routed = hook === 'FORWARD' || hook === 'POSTROUTING' || hook === 'OUTPUT'
   const tracked = table !== 'raw' || packet.ctstate === 'UNTRACKED'
   // Routing takes one hop off before the forward hook; a bridge takes none.
   const before = packet.path === 'forward' && hook === 'PREROUTING' && packet.physdevOut === undefined
-  const hops = packet.hopLimit !== undefined && before ? { hopLimit: packet.hopLimit + 1 } : {}
   return {
-    packet: { ...packet, ...hops },
-    hook,
+    packet: before && packet.hopLimit !== undefined ? { ...packet, hopLimit: packet.hopLimit + 1 } : packet,
     family: packet.family,
+    hook,
     in: hook === 'POSTROUTING' ? '' : (packet.in ?? ''),
     out: routed ? (packet.out ?? '') : '',
     physdevIn: packet.physdevIn ?? null,
     physdevOut: routed ? (packet.physdevOut ?? null) : null,
+    src,
+    dst,
+    protocol,
     ctstate: tracked ? packet.ctstate : 'INVALID',
+    mark,
   }
 }
 
