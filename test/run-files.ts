@@ -1,4 +1,5 @@
 import t from 'tap'
+import { AS_ON_A_NODE } from '../src/lab/commands.ts'
 
 /**
  * `run-files.js JOBS FILE...`: runs test files as `tap run` does, each as a process of its own and a subtest here, but
@@ -11,11 +12,11 @@ const PATIENCE_MS = 600_000
 
 t.jobs = Number(jobs)
 t.setTimeout(0)
-// tap hands its own modules down in NODE_OPTIONS.
+const [program = '', ...before] = AS_ON_A_NODE
 for (const file of files)
   t.spawn(
-    'env',
-    ['-u', 'NODE_OPTIONS', process.execPath, '--enable-source-maps', '--import=./test/compiled.js', file],
+    program,
+    [...before, process.execPath, '--enable-source-maps', '--import=./test/compiled.js', file],
     {
       name: file,
       buffered: t.jobs > 1,

@@ -20,7 +20,7 @@ export function variants(everyBackend = false): readonly Variant[] {
   const legacy: Variant = { backend: 'legacy', families: [4, 6] }
   switch (process.env.PODFENCE_E2E ?? 'full') {
     case 'quick':
-      return everyBackend ? [nft, { backend: 'legacy', families: [4] }] : [nft]
+      return everyBackend ? [nft, { ...legacy, families: [4] }] : [nft]
     case 'nft':
       return [nft]
     case 'legacy':
