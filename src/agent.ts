@@ -8,7 +8,7 @@ import { HOOKS } from './render/hooks.ts'
 import { cutSetName } from './render/sets.ts'
 import { type AgentDoors, openDoors } from './runtime/agent-doors.ts'
 import { AgentLife } from './runtime/agent-life.ts'
-import { agentStatus, newNotes } from './runtime/agent-status.ts'
+import { agentStatus, newNotes, statusLine } from './runtime/agent-status.ts'
 import { systemClock } from './runtime/clock.ts'
 import { openDesk } from './runtime/cni/open-desk.ts'
 import { cniRoutes } from './runtime/cni/routes.ts'
@@ -23,7 +23,7 @@ import { LiveSettings } from './runtime/live-settings.ts'
 import { createLog, logOptions, standardOutput } from './runtime/log.ts'
 import { createMetrics } from './runtime/metrics.ts'
 import { nodeAddresses } from './runtime/node-addresses.ts'
-import { createNotifier } from './runtime/notify.ts'
+import { Notifier } from './runtime/notify.ts'
 import { ObjectProblems } from './runtime/object-problems.ts'
 import { OtherBackend } from './runtime/other-backend.ts'
 import { readHostTraits, renderOptions } from './runtime/render-options.ts'
@@ -169,7 +169,11 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
   let doors: AgentDoors | null = null
   const health = new Health(clock)
   const watchdog = new Watchdog(clock, STUCK_MS)
-  const notifier = createNotifier(process.env, (file, args) => processes.run(file, args, { timeoutMs: 5000 }))
+  const notifier = new Notifier({
+    env: process.env,
+    run: (file, args) => processes.run(file, args, { timeoutMs: 5000 }),
+    clock,
+  })
   const notes = newNotes(settings.hostName, source.watch.name)
   const cni = openDesk({ live, attachments: source.attachments, enforcement, driver, notes, clock, log })
   closers.add('cni', () => cni.stop())
@@ -187,10 +191,10 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
     clock,
     health,
     watchdog,
-    notifier,
     notes,
     changed(enforced) {
       doors?.statusChanged()
+      notifier.status(statusLine(notes))
       cni.changed()
       metrics.ready.set(health.answer('readiness').healthy ? 1 : 0)
       if (enforced && enforcement.inSync) statusKeys.enforced(engine, () => status().endpoints)
@@ -244,7 +248,7 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
     metrics.build_info.set({ version: status().version, backend: choice.backend }, 1)
     statusKeys.start()
     beat(notifier.watchdogEvery ?? BEAT_MS)
-    await notifier.ready(`waiting for the store: ${source.watch.name}`)
+    await notifier.ready(statusLine(notes))
     log.info(
       { component: 'agent', backend: choice.backend, because: choice.because, host: settings.hostName },
       'started',
@@ -283,7 +287,7 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
           life.traits = now
         })
       if (source.attachments !== null) void lookForStrays()
-      if (stuck === null) void notifier.watchdog()
+      if (stuck === null) notifier.watchdog()
     }, every)
     closers.add('watchdog', () => clearInterval(timer))
   }

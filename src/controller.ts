@@ -15,7 +15,7 @@ import { listenHttp } from './runtime/http.ts'
 import { kubernetesOptions } from './runtime/kubernetes-options.ts'
 import { createLog, logOptions, standardOutput } from './runtime/log.ts'
 import { createMetricsOf } from './runtime/metrics.ts'
-import { createNotifier } from './runtime/notify.ts'
+import { Notifier } from './runtime/notify.ts'
 import { ObjectProblems } from './runtime/object-problems.ts'
 import { ProblemEvents } from './runtime/problem-events.ts'
 import { resolveSettings, type SettingSources } from './runtime/settings.ts'
@@ -63,7 +63,11 @@ export async function runController(sources: SettingSources): Promise<number> {
   closers.add('signals', () => shutdown.dispose())
   const processes = systemProcesses()
   closers.add('processes', () => processes.stopAll())
-  const notifier = createNotifier(process.env, (file, args) => processes.run(file, args, { timeoutMs: 5000 }))
+  const notifier = new Notifier({
+    env: process.env,
+    run: (file, args) => processes.run(file, args, { timeoutMs: 5000 }),
+    clock: systemClock,
+  })
   const health = new Health(systemClock)
   const doors = new Doors('controller', log)
   closers.add('doors', () => doors.close())
@@ -142,7 +146,7 @@ export async function runController(sources: SettingSources): Promise<number> {
     ]
     const { name, namespace, identity } = lease.options
     log.info({ component: 'controller', lease: `${namespace}/${name}`, identity }, 'started')
-    await notifier.ready('waiting for Kubernetes and etcd')
+    await notifier.ready()
     await Promise.all(running)
     await notifier.stopping()
     log.info({ component: 'controller', reason: shutdown.signal.reason }, 'stopping')

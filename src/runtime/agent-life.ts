@@ -10,7 +10,6 @@ import type { LiveSettings } from './live-settings.ts'
 import type { Logger } from './log.ts'
 import { releaseMemory } from './memory.ts'
 import type { Metrics } from './metrics.ts'
-import type { Notifier } from './notify.ts'
 import type { OtherBackend } from './other-backend.ts'
 import { Pace } from './pace.ts'
 import { type HostTraits, renderOptions } from './render-options.ts'
@@ -30,7 +29,6 @@ export interface AgentLifeOptions {
   readonly clock: Clock
   readonly health: Health
   readonly watchdog: Watchdog
-  readonly notifier: Notifier
   readonly notes: AgentNotes
   /** Something that the status tells has changed; `enforced`: by an apply that succeeded. */
   readonly changed: (enforced: boolean) => void
@@ -233,8 +231,7 @@ export class AgentLife {
   }
 
   async #step(): Promise<void> {
-    const { enforcement, otherBackend, watchdog, health, notes, metrics, notifier, log, changed } =
-      this.#options
+    const { enforcement, otherBackend, watchdog, health, notes, metrics, log, changed } = this.#options
     watchdog.progress('apply')
     try {
       await enforcement.step()
@@ -243,7 +240,10 @@ export class AgentLife {
     }
     notes.applyFailure = null
     health.report('apply', null)
-    if (enforcement.inSync) notes.lastApply = new Date()
+    if (enforcement.inSync) {
+      notes.lastApply = new Date()
+      notes.enforcedEndpoints = enforcement.engine.endpoints().length
+    }
     if (!this.#firstEnforced && enforcement.inSync) {
       this.#firstEnforced = true
       const ms = Math.round(performance.now())
@@ -253,7 +253,6 @@ export class AgentLife {
       )
       metrics.int_dataplane_initial_resync_time_seconds.set(performance.now() / 1000)
       void otherBackend.clear().then(() => changed(false))
-      void notifier.status(`enforcing, ${enforcement.engine.endpoints().length} workload endpoints`)
     }
     changed(true)
   }

@@ -22,6 +22,8 @@ export interface AgentNotes {
   mismatch: string | null
   applyFailure: string | null
   lastApply: Date | null
+  /** Workload endpoints of this node at the last apply. */
+  enforcedEndpoints: number
   lastRefresh: Date | null
   ignoredConfig: readonly IgnoredKey[]
   needRestart: readonly string[]
@@ -44,6 +46,7 @@ export function newNotes(host: string, sourceName: string): AgentNotes {
     mismatch: null,
     applyFailure: null,
     lastApply: null,
+    enforcedEndpoints: 0,
     lastRefresh: null,
     ignoredConfig: [],
     needRestart: [],
@@ -102,6 +105,18 @@ export function agentStatus(
       ...(kernel.setTrouble === null ? [] : [`ipset: ${kernel.setTrouble.said}`]),
     ],
   }
+}
+
+/** The agent's state in one line, for systemd. What is enforced stands first, what hinders the next change after it. */
+export function statusLine(notes: AgentNotes): string {
+  const { sourceName, connected, connectionReason, waitingFor, applyFailure, lastApply, enforcedEndpoints } =
+    notes
+  const waiting = waitingFor === null ? null : `waiting for ${sourceName}: ${waitingFor}`
+  if (lastApply === null) return applyFailure ?? waiting ?? 'in sync, writing the first rules'
+  const lost = connected ? null : `${sourceName} is away: ${connectionReason}`
+  return [`enforcing ${enforcedEndpoints} workload endpoints`, applyFailure, waiting ?? lost]
+    .filter(part => part !== null)
+    .join('; ')
 }
 
 function asRejection({ key, reason, remedy, column }: KubernetesProblem): Rejection {

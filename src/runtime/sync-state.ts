@@ -5,7 +5,6 @@ import type { Health } from './health.ts'
 import type { LiveSettings } from './live-settings.ts'
 import type { Logger } from './log.ts'
 import type { Metrics } from './metrics.ts'
-import type { Notifier } from './notify.ts'
 import type { ChosenSource } from './source-choice.ts'
 
 export interface SyncStateOptions {
@@ -14,7 +13,6 @@ export interface SyncStateOptions {
   readonly log: Logger
   readonly metrics: Metrics
   readonly health: Health
-  readonly notifier: Notifier
   readonly notes: Pick<AgentNotes, 'connected' | 'connectionReason' | 'waitingFor'>
   readonly changed: (enforced: boolean) => void
 }
@@ -62,13 +60,12 @@ export class SyncState {
 
   /** `reason` null: in sync. */
   #waiting(reason: string | null): void {
-    const { notes, health, metrics, log, notifier, changed } = this.#options
+    const { notes, health, metrics, log, changed } = this.#options
     if (notes.waitingFor === reason) return
     notes.waitingFor = reason
     health.report('sync', reason)
     metrics.resync_state.set(reason === null ? 3 : notes.connected ? 2 : 1)
     log.info({ component: 'source' }, reason === null ? 'in sync' : `waiting: ${reason}`)
-    void notifier.status(reason === null ? 'in sync' : `waiting for the store: ${reason}`)
     changed(false)
   }
 }

@@ -14,7 +14,6 @@ import { Health } from '../../src/runtime/health.ts'
 import { LiveSettings } from '../../src/runtime/live-settings.ts'
 import { createLog, type Logger } from '../../src/runtime/log.ts'
 import { createMetrics } from '../../src/runtime/metrics.ts'
-import { createNotifier } from '../../src/runtime/notify.ts'
 import { renderOptions } from '../../src/runtime/render-options.ts'
 import type { Settings } from '../../src/runtime/setting-table.ts'
 import type { SettingSources } from '../../src/runtime/settings.ts'
@@ -119,7 +118,6 @@ function agent(sources = SOURCES, elsewhere: readonly Family[] = []) {
     clock,
     health: new Health(clock),
     watchdog: new Watchdog(clock, 1000),
-    notifier: createNotifier({}, async () => {}),
     notes,
     changed: () => {},
   })

@@ -1,9 +1,11 @@
 import { EventEmitter } from 'node:events'
 import t from 'tap'
+import { type AgentNotes, newNotes, statusLine } from '../../src/runtime/agent-status.ts'
 import { eventLoopLag } from '../../src/runtime/event-loop-lag.ts'
 import { createLog, logOptions, readable } from '../../src/runtime/log.ts'
-import { createNotifier } from '../../src/runtime/notify.ts'
+import { Notifier } from '../../src/runtime/notify.ts'
 import { Closers, onShutdown } from '../../src/runtime/shutdown.ts'
+import { FakeClock } from './support/fake-clock.ts'
 
 /** A log that keeps its lines. */
 function kept(format: 'json' | 'text', journal: boolean) {
@@ -79,25 +81,62 @@ t.test('systemd is told, and without a socket nothing happens', async t => {
   const calls: string[][] = []
   const run = async (file: string, args: readonly string[]) => void calls.push([file, ...args])
   const env = { NOTIFY_SOCKET: '/run/n', WATCHDOG_USEC: '20000000', WATCHDOG_PID: '7' }
-  const notifier = createNotifier(env, run, 7)
+  const clock = new FakeClock()
+  const notifier = new Notifier({ env, run, clock, pid: 7 })
   t.equal(notifier.watchdogEvery, 10_000)
   await notifier.ready('in sync')
-  await notifier.status('two\nREADY=1')
-  await notifier.watchdog()
+  notifier.status('in sync')
+  notifier.status('two\nREADY=1')
+  notifier.status('three')
+  notifier.watchdog()
+  await clock.advance(1000)
+  notifier.status('four')
+  await clock.advance(3000)
   await notifier.stopping()
   t.same(calls, [
     ['systemd-notify', '--ready', '--status=in sync'],
     ['systemd-notify', '--no-block', '--status=two READY=1'],
     ['systemd-notify', '--no-block', 'WATCHDOG=1'],
+    ['systemd-notify', '--no-block', '--status=three'],
+    ['systemd-notify', '--no-block', '--status=four'],
     ['systemd-notify', '--no-block', 'STOPPING=1'],
   ])
   calls.length = 0
-  const silent = createNotifier({ WATCHDOG_USEC: '1000000' }, run)
+  const silent = new Notifier({ env: { WATCHDOG_USEC: '1000000' }, run, clock })
+  silent.status('x')
   await silent.ready('x')
   t.same([silent.watchdogEvery, calls], [null, []])
-  t.equal(createNotifier(env, run, 8).watchdogEvery, null, "another process's watchdog is not ours")
-  const failing = createNotifier(env, () => Promise.reject(new Error('no such program')), 7)
+  t.equal(
+    new Notifier({ env, run, clock, pid: 8 }).watchdogEvery,
+    null,
+    "another process's watchdog is not ours",
+  )
+  const failing = new Notifier({
+    env,
+    run: () => Promise.reject(new Error('no such program')),
+    clock,
+    pid: 7,
+  })
   await t.resolves(failing.ready('x'))
+})
+
+t.test("systemd's line: what is enforced first, then what hinders the next change", t => {
+  const notes = newNotes('node1', 'etcd http://127.0.0.1:2379')
+  const line = (more: Partial<AgentNotes>) => statusLine(Object.assign(notes, more))
+  t.equal(line({ waitingFor: 'not connected' }), 'waiting for etcd http://127.0.0.1:2379: not connected')
+  t.equal(line({ waitingFor: null }), 'in sync, writing the first rules')
+  t.equal(line({ applyFailure: 'the lock is held' }), 'the lock is held')
+  const enforced = { connected: true, lastApply: new Date(), enforcedEndpoints: 2, applyFailure: null }
+  t.equal(line(enforced), 'enforcing 2 workload endpoints')
+  t.equal(
+    line({ connected: false, connectionReason: 'refused', applyFailure: 'no memory' }),
+    'enforcing 2 workload endpoints; no memory; etcd http://127.0.0.1:2379 is away: refused',
+  )
+  t.equal(
+    line({ applyFailure: null, waitingFor: 'Ready is missing' }),
+    'enforcing 2 workload endpoints; waiting for etcd http://127.0.0.1:2379: Ready is missing',
+  )
+  t.end()
 })
 
 t.test('the first signal ends in order, the second at once; SIGHUP reloads', t => {

@@ -146,6 +146,6 @@ export class ControllerLife {
     health.report('sync', unlisted.length === 0 ? null : `no complete list yet of ${unlisted.join(' and ')}`)
     metrics.ready.set(health.answer('readiness').healthy ? 1 : 0)
     const state = this.#leading ? (this.#complete ? 'writing' : 'beginning to write') : 'standing by'
-    void notifier.status(lost || state)
+    notifier.status(lost || state)
   }
 }
