@@ -6,7 +6,6 @@ import { type Finding, green, red, yellow } from './finding.ts'
 
 /** Whether etcd answers to these settings, and whether its tree is complete. */
 export async function checkEtcd(settings: Settings): Promise<Finding> {
-  if (settings.source !== 'etcd') return green('source', `files in ${settings.filesDirectory}`)
   const { openEtcd } = await import('../source/etcd-client.ts')
   try {
     const store = openEtcd({ ...(await etcdOptions(settings)), requestTimeoutMs: 5000, dialTimeoutMs: 3000 })

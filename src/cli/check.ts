@@ -1,12 +1,17 @@
+import { release } from 'node:os'
 import { Command } from 'commander'
 import { CATALOGUE } from '../errors.ts'
 import { systemProcesses } from '../kernel/process.ts'
 import type { Settings } from '../runtime/setting-table.ts'
-import { checkEtcd } from './check-etcd.ts'
+import { checkCertificates } from './check-certificates.ts'
+import { checkClock } from './check-clock.ts'
 import { checkBridges, checkCapabilities, checkLock, checkSysctls } from './check-host.ts'
+import { checkInterfaces } from './check-interfaces.ts'
 import { checkKernel } from './check-kernel.ts'
+import { checkPlace } from './check-place.ts'
 import { checkBackend, checkPrograms } from './check-programs.ts'
-import { type Finding, yellow } from './finding.ts'
+import { checkSource } from './check-source.ts'
+import { type Finding, green, yellow } from './finding.ts'
 import { hostFiles } from './host-files.ts'
 import { outputOption } from './output.ts'
 import { addSettingFlags, commandSettings } from './setting-flags.ts'
@@ -31,20 +36,24 @@ export function command(terminal: Terminal, ended: (exitCode: number) => void): 
 
 async function examine(settings: Settings, terminal: Terminal): Promise<Finding[]> {
   const processes = systemProcesses()
-  const [programs, { backend, findings }, capabilities, sysctls, bridges, lock, source] = await Promise.all([
-    checkPrograms(processes),
+  const { env } = terminal
+  const [{ backend, findings }, ...others] = await Promise.all([
     checkBackend(processes, settings.backend),
+    checkPrograms(processes),
     checkCapabilities(hostFiles),
-    checkSysctls(hostFiles),
     checkBridges(hostFiles, settings),
-    checkLock(hostFiles, terminal.env),
-    checkEtcd(settings),
+    checkSysctls(hostFiles),
+    checkLock(hostFiles, env),
+    checkInterfaces(settings, hostFiles),
+    checkClock(processes),
+    checkSource(settings, hostFiles, env),
+    checkCertificates(settings, hostFiles, env, new Date()),
   ])
   const kernel =
     backend === null
       ? [yellow('kernel', 'not probed, since there is no iptables', 'Install iptables first.')]
-      : await checkKernel(processes, backend)
-  return [...findings, ...programs, ...capabilities, ...kernel, ...bridges, ...sysctls, lock, source]
+      : [...(await checkKernel(processes, backend)), ...(await checkPlace(processes, backend))]
+  return [green('system', `Linux ${release()}`), ...findings, ...kernel, ...others.flat()]
 }
 
 function line({ level, what, says, remedy }: Finding, terminal: Terminal): string {

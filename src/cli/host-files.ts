@@ -1,10 +1,12 @@
-import { access, constants, readFile } from 'node:fs/promises'
+import { access, constants, readdir, readFile } from 'node:fs/promises'
 
 /** The files of the host that a check reads. */
 export interface HostFiles {
   /** null when it is absent or may not be read. */
   text(path: string): Promise<string | null>
   writable(path: string): Promise<boolean>
+  /** What a directory holds, sorted; null as above. */
+  names(directory: string): Promise<readonly string[] | null>
 }
 
 export const hostFiles: HostFiles = {
@@ -21,6 +23,13 @@ export const hostFiles: HostFiles = {
       return true
     } catch {
       return false
+    }
+  },
+  async names(directory) {
+    try {
+      return (await readdir(directory)).sort()
+    } catch {
+      return null
     }
   },
 }

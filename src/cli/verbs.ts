@@ -31,7 +31,13 @@ export const VERBS: readonly Verb[] = [
   { name: 'annotation', summary: 'compile a policy annotation', load: () => import('./annotation.ts') },
   { name: 'selector', summary: 'match selectors with labels', load: () => import('./selector.ts') },
   { name: 'config', summary: 'every setting, its value and origin', load: () => import('./config.ts') },
+  {
+    name: 'gate',
+    summary: 'close the workloads until the agent is in sync',
+    load: () => import('./gate.ts'),
+  },
   { name: 'cleanup', summary: 'remove all our rules and sets', load: () => import('./cleanup.ts') },
+  { name: 'diags', summary: 'an archive for a bug report', load: () => import('./diags.ts') },
   { name: 'demo', summary: 'pods, packets and policy in a minute', load: () => import('./demo.ts') },
   { name: 'version', summary: 'the version', load: () => import('./version.ts') },
 ]

@@ -10,7 +10,7 @@ import {
   type Origin,
   storeLayer,
 } from './setting-layers.ts'
-import { SETTING_NAMES, type SettingName, type Settings, settingOf } from './setting-table.ts'
+import { SETTING_NAMES, type SettingName, type Settings, settingOf, variableOf } from './setting-table.ts'
 
 export interface SettingSources {
   readonly flags: ReadonlyMap<SettingName, string>
@@ -20,6 +20,20 @@ export interface SettingSources {
   /** The store's config keys (`NAME` or `HOST/NAME`) and texts; empty before the first snapshot. */
   readonly store: ReadonlyMap<string, string>
   readonly host: HostFacts
+}
+
+/** The sources with these settings alone: for a verb that what is wrong with others must not keep from its work. */
+export function sourcesOf(sources: SettingSources, names: readonly SettingName[]): SettingSources {
+  const variables = names.map(variableOf)
+  const { env, file } = sources
+  return {
+    ...sources,
+    env: Object.fromEntries(Object.entries(env).filter(([variable]) => variables.includes(variable))),
+    file: file && {
+      path: file.path,
+      entries: file.entries.filter(({ name }) => names.some(known => known === name)),
+    },
+  }
 }
 
 export interface ResolvedSettings {

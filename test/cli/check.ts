@@ -1,11 +1,23 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import t from 'tap'
+import { checkCertificates } from '../../src/cli/check-certificates.ts'
+import { checkClock } from '../../src/cli/check-clock.ts'
 import { checkBridges, checkCapabilities, checkLock, checkSysctls } from '../../src/cli/check-host.ts'
+import { checkInterfaces } from '../../src/cli/check-interfaces.ts'
 import { checkKernel } from '../../src/cli/check-kernel.ts'
+import { checkPlace } from '../../src/cli/check-place.ts'
 import { checkBackend, checkPrograms } from '../../src/cli/check-programs.ts'
+import { checkSource } from '../../src/cli/check-source.ts'
 import type { Finding } from '../../src/cli/finding.ts'
 import type { HostFiles } from '../../src/cli/host-files.ts'
 import { table } from '../../src/cli/table.ts'
 import type { Ended, Processes, RunOptions } from '../../src/kernel/process.ts'
+import type { SettingName, Settings } from '../../src/runtime/setting-table.ts'
+import { resolveSettings } from '../../src/runtime/settings.ts'
 
 type Answer = Partial<Ended> | undefined
 
@@ -27,11 +39,23 @@ function programs(
   }
 }
 
-function files(texts: Record<string, string>, writable: readonly string[] = []): HostFiles {
+function files(
+  texts: Record<string, string>,
+  writable: readonly string[] = [],
+  directories: Record<string, readonly string[]> = {},
+): HostFiles {
   return {
     text: async path => texts[path] ?? null,
     writable: async path => writable.includes(path),
+    names: async path => directories[path] ?? null,
   }
+}
+
+/** All settings, of which these are given. */
+function settings(given: Partial<Record<SettingName, string>>): Settings {
+  const flags = new Map(Object.entries(given) as [SettingName, string][])
+  const host = { hostname: 'node1' }
+  return resolveSettings({ flags, env: {}, file: null, store: new Map(), host }).settings
 }
 
 function levels(findings: readonly Finding[]): string[] {
@@ -181,6 +205,134 @@ t.test('the lock of all users of iptables', async t => {
   t.match(await checkLock(files({ '/run/xtables.lock': '' }, ['/run']), {}), { level: 'red' })
   const own = { XTABLES_LOCKFILE: '/x/lock' }
   t.match(await checkLock(files({ '/x/lock': '' }, ['/x/lock']), own), { level: 'green' })
+})
+
+t.test('who else decides in FORWARD, and in which order', async t => {
+  const forward = (...rules: string[]) =>
+    programs(() => ({ stdout: ['*filter', ':FORWARD ACCEPT [0:0]', ...rules, 'COMMIT', ''].join('\n') }))
+  const found = async (...rules: string[]) => (await checkPlace(forward(...rules), 'nft'))[0]
+  t.match(await found(), {
+    level: 'green',
+    what: 'FORWARD (IPv4)',
+    says: /no jump of ours yet.*there now: nothing/,
+  })
+  t.match(await found('-A FORWARD -j podf-FORWARD', '-A FORWARD -j KUBE-FORWARD', '-A FORWARD -j ACCEPT'), {
+    level: 'green',
+    says: 'our jump is first; after it: KUBE-FORWARD, ACCEPT',
+  })
+  const docker = '-A FORWARD -m conntrack --ctstate NEW -j DOCKER-USER'
+  t.match(await found(docker, docker, '-A FORWARD -m limit', '-A FORWARD -j podf-FORWARD'), {
+    level: 'yellow',
+    says: 'these decide before us: DOCKER-USER (2 rules), no target; after us: nothing',
+  })
+  const unreadable = await checkPlace(
+    programs(() => ({ code: 4, stderr: 'Permission denied\n' })),
+    'legacy',
+  )
+  t.same(levels(unreadable), ['FORWARD (IPv4) red', 'FORWARD (IPv6) red'])
+})
+
+t.test('the interfaces that are workloads, and whether an agent knows whose', async t => {
+  const given = { interfacePrefixes: ['cali', 'veth'], bridges: [] as string[], runDir: '/run/podfence' }
+  const links = (names: readonly string[], status?: unknown) => {
+    const texts = status === undefined ? {} : { '/run/podfence/status.json': JSON.stringify(status) }
+    return files(texts as Record<string, string>, [], { '/sys/class/net': names })
+  }
+  t.match(await checkInterfaces(given, links(['lo', 'eth0'])), {
+    level: 'yellow',
+    says: 'none is named cali*, veth*, and no bridge is set',
+  })
+  t.match(await checkInterfaces(given, links(['cali1', 'lo', 'veth2'])), {
+    level: 'green',
+    says: /^2 named .*no agent has told/,
+  })
+  const status = { endpoints: [{ interface: 'cali1' }, { interface: null }] }
+  t.match(await checkInterfaces(given, links(['cali1', 'lo'], status)), {
+    level: 'green',
+    says: /each has its endpoint/,
+  })
+  t.match(await checkInterfaces(given, links(['cali1', 'veth2'], status)), {
+    level: 'yellow',
+    says: /1 without an endpoint are closed: veth2$/,
+  })
+  t.match(await checkInterfaces({ ...given, bridges: ['cbr0'] }, links(['lo'])), {
+    level: 'yellow',
+    says: 'there is no cbr0 yet',
+  })
+})
+
+t.test('the clock', async t => {
+  const saying = (answer: Answer) => checkClock(programs(() => answer))
+  t.match(await saying({ stdout: 'yes\n' }), { level: 'green' })
+  t.match(await saying({ stdout: 'no\n' }), { level: 'yellow', remedy: /chrony/ })
+  t.match(await saying(undefined), { level: 'green', says: /does not tell/ })
+})
+
+t.test('certificates: how long they are good for', async t => {
+  const directory = t.testdir({})
+  const file = join(directory, 'ca.pem')
+  const made = ['-keyout', join(directory, 'key.pem'), '-out', file, '-days', '90', '-subj', '/CN=podfence']
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', ...made], { stdio: 'ignore' })
+  const pem = readFileSync(file, 'utf8')
+  const day = 24 * 3_600_000
+  const at = (days: number, text: string | null = pem) =>
+    checkCertificates(
+      settings({ etcdEndpoints: 'https://127.0.0.1:2379', etcdCa: file }),
+      files(text === null ? {} : { [file]: text }),
+      {},
+      new Date(Date.now() + days * day),
+    )
+  t.match(await at(0), [{ level: 'green', what: `etcdCa ${file}`, says: /^is good until \d{4}-\d\d-\d\d$/ }])
+  t.match(await at(70), [{ level: 'yellow', says: /^expires on / }])
+  t.match(await at(91), [{ level: 'red', says: /^expired on / }])
+  t.match(await at(-2), [{ level: 'red', says: /^is good from /, remedy: /clock/ }])
+  t.match(await at(0, `${pem}${pem}`), [{ level: 'green' }, { level: 'green' }], 'each of a bundle')
+  t.match(await at(0, 'no PEM'), [{ level: 'red', says: 'holds no certificate' }])
+  t.match(await at(0, '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----'), [{ level: 'red' }])
+  t.match(await at(0, null), [{ level: 'red', says: 'cannot be read' }])
+  t.same(
+    await checkCertificates(settings({ source: 'files', filesDirectory: '/x' }), files({}), {}, new Date()),
+    [],
+  )
+  const kubeconfig = join(directory, 'kubeconfig')
+  t.same(
+    await checkCertificates(settings({ source: 'kubernetes', kubeconfig }), files({}), {}, new Date()),
+    [],
+    'a kubeconfig that is not there is told of the source',
+  )
+})
+
+t.test('the source: files and Kubernetes', async t => {
+  const ofFiles = settings({ source: 'files', filesDirectory: '/policy' })
+  t.match(await checkSource(ofFiles, files({}), {}), { level: 'red', what: 'files' })
+  t.match(await checkSource(ofFiles, files({}, [], { '/policy': ['a.yaml'] }), {}), { level: 'green' })
+  const nowhere = settings({ source: 'kubernetes' })
+  t.match(await checkSource(nowhere, files({}), {}), {
+    level: 'red',
+    says: /how to reach the Kubernetes API/,
+  })
+  const asked: string[] = []
+  const server = createServer((request, response) => {
+    asked.push(request.url!)
+    const denied = request.url!.includes('networkpolicies') && request.headers.authorization !== 'Bearer good'
+    response.statusCode = denied ? 403 : 200
+    response.end(
+      JSON.stringify(denied ? { kind: 'Status', reason: 'Forbidden', message: 'no' } : { items: [] }),
+    )
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => server.close())
+  const k8sApiRoot = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const there = settings({ source: 'kubernetes', k8sApiRoot })
+  t.match(await checkSource(there, files({}), {}), {
+    level: 'red',
+    says: /403 Forbidden/,
+    remedy: /ClusterRole/,
+  })
+  t.equal(asked.length, 3)
+  const token = join(t.testdir({ token: 'good' }), 'token')
+  const right = settings({ source: 'kubernetes', k8sApiRoot, k8sAuthTokenFile: token })
+  t.match(await checkSource(right, files({}), {}), { level: 'green', what: 'kubernetes' })
 })
 
 t.test('tables: colours take no width, control characters nothing at all', t => {

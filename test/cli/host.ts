@@ -1,4 +1,5 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { enterSandbox } from '../../src/lab/sandbox.ts'
@@ -77,13 +78,78 @@ function pairsOf(text: string): [string, string][] {
   return kvs.map(({ key, value }) => [decode(key), decode(value)])
 }
 
+t.test('gate: closes once, whatever is wrong with settings that are not its own', { skip }, async t => {
+  const directory = t.testdir({ 'agent.yaml': 'interfacePrefixes: [veth]\nsource: nowhere\n' })
+  const config = ['--config', join(directory, 'agent.yaml'), '--backend', 'nft']
+  t.match(await podfence(['gate', ...config]), {
+    code: 0,
+    out: 'workloads are closed now: IPv4 and IPv6, iptables-nft\n',
+  })
+  t.match(execFileSync('iptables-nft', ['-S'], { encoding: 'utf8' }), '-A podf-FORWARD -i veth+ -j DROP')
+  t.match(await podfence(['gate', ...config]), {
+    code: 0,
+    out: 'rules of podfence stand already: IPv4 and IPv6\n',
+  })
+  const told = JSON.parse((await podfence(['gate', ...config, '-o', 'json'])).out)
+  t.same(told, { schema: 1, backend: 'nft', closed: [], standing: [4, 6] })
+  t.match(await podfence(['gate', '--interface-prefixes', 'a/b']), {
+    code: 2,
+    err: /interfacePrefixes|--interface-prefixes/,
+  })
+  t.equal((await podfence(['cleanup', '--run-dir', directory])).code, 0)
+})
+
+t.test('diags: an archive of what this host says, without the secrets', { skip }, async t => {
+  const directory = t.testdir({ password: 'hunter22\n' })
+  const archive = join(directory, 'diags.tar.gz')
+  execFileSync('iptables-nft', [
+    '-A',
+    'FORWARD',
+    '-m',
+    'comment',
+    '--comment',
+    'hunter22 s3cr3t',
+    '-j',
+    'ACCEPT',
+  ])
+  const env = {
+    PODFENCE_ETCD_PASSWORD_FILE: join(directory, 'password'),
+    PODFENCE_ETCD_USER: 'agent',
+    PODFENCE_K8S_AUTH_TOKEN: 's3cr3t',
+    PODFENCE_ETCD_ENDPOINTS: 'http://127.0.0.1:1',
+  }
+  const said = await podfence(['diags', '--file', archive, '--run-dir', directory], { env })
+  execFileSync('iptables-nft', ['-F', 'FORWARD'])
+  t.match(said, { code: 0, out: `${archive}\n`, err: /look through it/ })
+  t.equal(statSync(archive).mode & 0o777, 0o600)
+  execFileSync('tar', ['-xzf', archive, '-C', directory, '--strip-components=1'])
+  const text = (name: string) => readFileSync(join(directory, `${name}.txt`), 'utf8')
+  t.match(text('podfence-version'), /^\$ podfence version\npodfence \d/)
+  t.match(text('podfence-check'), /"what": "etcd"/)
+  t.match(text('podfence-config'), /"name": "etcdUser",\s+"value": "agent"/)
+  t.match(text('podfence-status'), /No agent is running[\s\S]*exit 5/)
+  t.match(text('iptables-nft-save'), /-A FORWARD -m comment --comment "\[removed\] \[removed\]" -j ACCEPT/)
+  for (const name of readdirSync(directory).filter(name => name.endsWith('.txt')))
+    t.notMatch(readFileSync(join(directory, name), 'utf8'), /hunter22|s3cr3t/, name)
+  t.notOk(existsSync(join(directory, 'ip6tables-legacy-save.txt')), 'a legacy table is not loaded for it')
+})
+
 t.test('check and cleanup on a host of its own', { skip }, async t => {
   const files = ['--source', 'files', '--files-directory', '/']
   const check = JSON.parse((await podfence(['check', ...files, '-o', 'json'])).out)
   const found = new Map<string, { level: string; remedy: string | null }>(
     check.findings.map((finding: { what: string }) => [finding.what, finding]),
   )
-  for (const what of ['iptables', 'ipset', 'CAP_NET_ADMIN', 'kernel', 'lock', 'source'])
+  for (const what of [
+    'iptables',
+    'ipset',
+    'CAP_NET_ADMIN',
+    'kernel',
+    'lock',
+    'files',
+    'FORWARD (IPv4)',
+    'FORWARD (IPv6)',
+  ])
     t.match(found.get(what), { level: 'green' }, what)
   t.match(found.get('IPv4 forwarding'), { level: 'yellow', remedy: String })
   const bridge = await podfence(['check', ...files, '--bridges', 'cbr0'])

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { VERBS } from '../../src/cli/verbs.ts'
 import { PodfenceError } from '../../src/errors.ts'
 import type { Status } from '../../src/runtime/status.ts'
 import { sampleStatus } from '../runtime/support/sample-status.ts'
@@ -49,7 +50,10 @@ t.test('version, help, and mistakes', async t => {
   t.match(JSON.parse((await podfence(['version', '-o', 'json'])).out), { schema: 1, version: String })
   const help = await podfence(['help'])
   t.match(help, { code: 0, err: '' })
-  for (const verb of ['agent', 'apply', 'explain', 'cleanup', 'demo']) t.match(help.out, verb)
+  for (const { name } of VERBS) t.match(help.out, name)
+  const manual = readFileSync(new URL('../../systemd/package/podfence.8', import.meta.url), 'utf8')
+  for (const { name } of VERBS)
+    t.match(manual, new RegExp(`^\\.It Cm (?:.* )?${name}\\b`, 'm'), `${name} in the manual`)
   t.match(await podfence(['help', 'explain']), { code: 0, out: /--exit-code/ })
   const mistakes: [string[], RegExp][] = [
     [[], /No verb was given/],
