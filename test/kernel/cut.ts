@@ -193,36 +193,33 @@ function buildWorld(backend: 'nft' | 'legacy') {
 
 /** A peer in a pod: echoes, and on its own sends every 5 ms to whom it knows. Prints the count it has received. */
 const PEER = `
-import socket,sys,threading,time
-role,proto,family,host,port=sys.argv[1:6]
-fam=socket.AF_INET6 if family=='6' else socket.AF_INET
-kind=socket.SOCK_STREAM if proto=='tcp' else socket.SOCK_DGRAM
-s=socket.socket(fam,kind)
-got=0
-peer=None
-def count():
-  while True:
-    print(got,flush=True); time.sleep(0.02)
-if role=='server':
-  s.bind((host,int(port)))
-  if proto=='tcp':
-    s.listen(); print('ready',flush=True); s,_=s.accept()
-  else: print('ready',flush=True)
-else:
-  s.connect((host,int(port))); print('ready',flush=True)
-threading.Thread(target=count,daemon=True).start()
-def send():
-  while True:
-    try:
-      if role=='client' or proto=='tcp': s.send(b'x')
-      elif peer: s.sendto(b'y',peer)
-    except OSError: pass
-    time.sleep(0.005)
-threading.Thread(target=send,daemon=True).start()
-while True:
-  try:
-    data,addr=s.recvfrom(2000); got+=len(data); peer=addr or peer
-  except OSError: time.sleep(0.01)
+const [role, proto, family, host, port] = process.argv.slice(1)
+let got = 0
+let send = () => {}
+const ready = () => console.log('ready')
+const nothing = () => {}
+if (proto === 'tcp') {
+  const use = socket => {
+    socket.on('error', nothing).on('data', data => { got += data.length })
+    send = () => socket.write('x', nothing)
+  }
+  const net = require('node:net')
+  if (role === 'server') net.createServer(use).listen(Number(port), host, ready)
+  else use(net.connect(Number(port), host, ready))
+} else {
+  const socket = require('node:dgram').createSocket(family === '6' ? 'udp6' : 'udp4')
+  socket.on('error', nothing).on('message', (data, from) => {
+    got += data.length
+    if (role === 'server') send = () => socket.send('y', from.port, from.address, nothing)
+  })
+  if (role === 'server') socket.bind(Number(port), host, ready)
+  else socket.connect(Number(port), host, () => {
+    send = () => socket.send('x', nothing)
+    ready()
+  })
+}
+setInterval(() => console.log(got), 20)
+setInterval(() => send(), 5)
 `
 
 class Peer {
@@ -231,7 +228,7 @@ class Peer {
   readonly ready: Promise<void>
 
   constructor(pod: number, ...args: string[]) {
-    this.#child = spawn('ip', ['netns', 'exec', `pod${pod}`, 'python3', '-c', PEER, ...args])
+    this.#child = spawn('ip', ['netns', 'exec', `pod${pod}`, process.execPath, '-e', PEER, ...args])
     let text = ''
     this.ready = new Promise(resolve =>
       this.#child.stdout?.on('data', (chunk: Buffer) => {
