@@ -1,5 +1,5 @@
 import { toolName } from '../../src/kernel/backend.ts'
-import { playRecipe } from './support/recipe.ts'
+import { ACROSS_NODES, playRecipe } from './support/recipe.ts'
 
 /**
  * kubenet on GCE: pods on the bridge cbr0, each node's pod range routed to it by the cloud (the laboratory's fabric), and
@@ -38,20 +38,7 @@ await playRecipe(
     ],
   },
   async (t, scene, { lab }) => {
-    await scene.reaches(
-      t,
-      'friends reach everybody, on one node and across',
-      '80 u53 ping',
-      `
-                friend  web  friend2  web2  external
-      friend    -       .    .        .     .
-      web       X       -    X        X     .
-      friend2   .       .    -        .     .
-      web2      X       X    X        -     .
-      external  X       X    X        X     -
-      n1        .       .    X        X     -
-      `,
-    )
+    await scene.reaches(t, 'friends reach everybody, on one node and across', '80 u53 ping', ACROSS_NODES)
     const { external, probe } = lab
     await probe.listen(external, { protocol: 'tcp', port: 8080 })
     const answer = await probe.tcp(scene.pods.web, { address: external.address4, port: 8080 })

@@ -1,4 +1,4 @@
-import { playRecipe } from './support/recipe.ts'
+import { ACROSS_NODES, playRecipe } from './support/recipe.ts'
 
 /** Routed veths with /32 and /128 routes, as newer GKE and the CNI plugin ptp have them: an interface for each pod. */
 await playRecipe(
@@ -15,19 +15,6 @@ await playRecipe(
     ],
   },
   async (t, scene) => {
-    await scene.reaches(
-      t,
-      'friends reach everybody, on one node and across',
-      '80 u53 ping',
-      `
-                friend  web  friend2  web2  external
-      friend    -       .    .        .     .
-      web       X       -    X        X     .
-      friend2   .       .    -        .     .
-      web2      X       X    X        -     .
-      external  X       X    X        X     -
-      n1        .       .    X        X     -
-      `,
-    )
+    await scene.reaches(t, 'friends reach everybody, on one node and across', '80 u53 ping', ACROSS_NODES)
   },
 )

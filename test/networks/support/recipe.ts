@@ -6,6 +6,17 @@ import { foreignText } from '../../e2e/support/foreign-text.ts'
 import { openScene, type Scene, type Standing } from '../../e2e/support/scene.ts'
 import { playScenarios, type Variant } from '../../stage.ts'
 
+/** Two pods on each of two nodes, one of each a friend: who reaches whom. */
+export const ACROSS_NODES = `
+            friend  web  friend2  web2  external
+  friend    -       .    .        .     .
+  web       X       -    X        X     .
+  friend2   .       .    -        .     .
+  web2      X       X    X        -     .
+  external  X       X    X        X     -
+  n1        .       .    X        X     -
+`
+
 /** A network that others run, and how podfence is told of it. */
 export interface Recipe<Name extends string> {
   /** The settings that the README's recipe names. */
