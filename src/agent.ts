@@ -4,7 +4,8 @@ import { ConnectionCutter } from './kernel/cut.ts'
 import { KernelDriver } from './kernel/driver.ts'
 import { KernelMonitor } from './kernel/monitor.ts'
 import { systemProcesses } from './kernel/process.ts'
-import { HOOKS } from './render/hooks.ts'
+import { FAMILIES } from './model/values.ts'
+import { FORWARD_CHAIN, HOOKS } from './render/hooks.ts'
 import { cutSetName } from './render/sets.ts'
 import { type AgentDoors, openDoors } from './runtime/agent-doors.ts'
 import { AgentLife } from './runtime/agent-life.ts'
@@ -33,6 +34,7 @@ import { Closers, onShutdown } from './runtime/shutdown.ts'
 import { openSource } from './runtime/source-choice.ts'
 import { stageNamed, stageText } from './runtime/stage-text.ts'
 import { StatusKeys } from './runtime/status-keys.ts'
+import { TableWatch } from './runtime/table-watch.ts'
 import { Watchdog } from './runtime/watchdog.ts'
 
 /** An apply that stands still for so long counts as stuck; a lock held by others is shorter than that. */
@@ -48,7 +50,7 @@ const BEAT_MS = 10_000
  *       Source, translated     │         pace, settings                 │                           │    └────> ipset
  *     files ───── FilesSource ─┘                                        │                           │
  *                       FormerConnections <─ handover ─┴── enforced ─> ConnectionScan ─> conntrack, cut sets
- *     KernelMonitor: foreign commits ─> KernelDriver         AgentDoors: sockets, health, metrics, status.json
+ *     KernelMonitor (nft), TableWatch (legacy) ─> KernelDriver      AgentDoors: sockets, health, metrics, status.json
  *     podfence-cni ─> cni.sock ─> CniDesk ─> source's attachments;  waits until enforced
  *
  * Runs until SIGTERM or SIGINT; resolves with the exit code. The rules stand then, unless `cleanupOnExit`.
@@ -108,6 +110,10 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
     })
     closers.add('monitor', () => monitor?.stop())
   }
+  // On legacy naming one chain reads its whole table.
+  const filters = FAMILIES.map(family => ({ family, table: 'filter', chain: FORWARD_CHAIN }) as const)
+  const tableWatch = new TableWatch({ clock, look: () => life.repaired(driver.recheck(filters)) })
+  closers.add('table watch', () => tableWatch.stop())
 
   const cutter = new ConnectionCutter({
     processes,
@@ -245,6 +251,7 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
     await driver.open()
     await enforcement.gate()
     life.begin()
+    if (choice.backend === 'legacy' && settings.driftMonitor) tableWatch.start()
     metrics.build_info.set({ version: status().version, backend: choice.backend }, 1)
     statusKeys.start()
     beat(notifier.watchdogEvery ?? BEAT_MS)

@@ -72,7 +72,9 @@ export class KernelBooks {
   async readSome(places: readonly ChainPlace[]): Promise<Drift> {
     const reads = [...this.#touched(places)].map(async ([family, table, chains]) => {
       const { rules } = this.of(family).books[table].held()
-      if (chains.length > Math.min(1 + rules / RULES_A_PROGRAM, MOST_PROGRAMS)) {
+      // Legacy copies the whole table for each chain, and waits for the lock to list one.
+      const whole = this.#reader.backend === 'legacy'
+      if (whole || chains.length > Math.min(1 + rules / RULES_A_PROGRAM, MOST_PROGRAMS)) {
         const picture = await readTable(this.#reader, family, table)
         return (drift: Drift) => this.#observe(family, table, picture, drift)
       }

@@ -166,7 +166,7 @@ export const SETTINGS = {
   }),
   driftMonitor: setting(onOff, {
     default: true,
-    doc: 'Watch for foreign changes of our chains (nft only) and repair them at once.',
+    doc: 'Watch for foreign changes of our chains and repair them: at once on nft, within seconds on legacy (filter table).',
   }),
   maxSetSize: setting(integer(1, 16_777_216), {
     default: 1_048_576,

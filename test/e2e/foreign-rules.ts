@@ -1,4 +1,7 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import { toolName } from '../../src/kernel/backend.ts'
+import { moment } from '../../src/lab/probe.ts'
 import { CLI } from '../../src/lab/stage.ts'
 import type { WorldWords } from '../../src/lab/world.ts'
 import { playScenarios } from '../stage.ts'
@@ -127,6 +130,25 @@ await playScenarios({ agents: false }, async (t, stage, variant) => {
     const before = await foreignText(n1)
     await start('accept')
     await scene.reaches(t, 'comes after it again', '80', 'web loose\nclient . .\nstranger X .\nexternal X X')
+    t.equal(await foreignText(n1), before, 'nothing of theirs has changed')
+  })
+
+  await t.test('a foreign accept that is put before our jump while the agent runs', async t => {
+    const firsts = () =>
+      Promise.all(
+        variant.families.map(
+          async family => /^-A .*/m.exec(await n1.iptables(family, ['-S', 'FORWARD']))?.[0],
+        ),
+      )
+    const ours = variant.families.map(() => '-A FORWARD -j podf-FORWARD')
+    for (const family of variant.families)
+      await n1.iptables(family, ['-I', 'FORWARD', '1', '-p', 'tcp', '--dport', '80', '-j', 'ACCEPT'])
+    const before = await foreignText(n1)
+    const began = moment()
+    // The refresh timer is minutes away.
+    while (!isDeepStrictEqual(await firsts(), ours) && moment() - began < 30_000) await pause(50)
+    t.same(await firsts(), ours, 'stands behind it again')
+    await scene.reaches(t, 'and decides after it', '80', 'web loose\nclient . .\nstranger X .\nexternal X .')
     t.equal(await foreignText(n1), before, 'nothing of theirs has changed')
   })
 

@@ -1,0 +1,49 @@
+import type { Clock } from './clock.ts'
+
+export interface TableWatchOptions {
+  readonly clock: Clock
+  /** Reads the filter tables and repairs what others have changed. Never rejects. */
+  readonly look: () => Promise<unknown>
+}
+
+const SHORTEST_PAUSE_MS = 1000
+const LONGEST_PAUSE_MS = 5000
+/** A look may take a hundredth of the time: on legacy each one copies the whole table. */
+const PAUSE_TO_LOOK = 100
+
+/**
+ * Looks at the filter tables on iptables-legacy, where the kernel tells nobody of foreign changes: a jump that another
+ * has put before ours may accept what policy denies, as kube-proxy's does when it starts, and the refresh timer is
+ * minutes away. The longer a look takes, the rarer it is.
+ */
+export class TableWatch {
+  readonly #options: TableWatchOptions
+  #cancel: () => void = () => {}
+  #stopped = false
+
+  constructor(options: TableWatchOptions) {
+    this.#options = options
+  }
+
+  /** Looks for the first time in a second. */
+  start(): void {
+    this.#next(SHORTEST_PAUSE_MS)
+  }
+
+  /** No look begins any more. */
+  stop(): void {
+    this.#stopped = true
+    this.#cancel()
+  }
+
+  #next(pause: number): void {
+    if (this.#stopped) return
+    const { clock, look } = this.#options
+    this.#cancel = clock.after(pause, async () => {
+      const began = clock.now()
+      await look()
+      const due = (clock.now() - began) * PAUSE_TO_LOOK
+      this.#next(Math.min(Math.max(due, SHORTEST_PAUSE_MS), LONGEST_PAUSE_MS))
+    })
+  }
+}
