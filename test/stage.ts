@@ -30,16 +30,22 @@ export function variants(everyBackend = false): readonly Variant[] {
   }
 }
 
+export interface ScenarioOptions extends Omit<StageOptions, 'backend'> {
+  readonly everyBackend?: true
+  /** What this machine lacks for these scenarios: they are skipped, and this is the reason. */
+  readonly missing?: string | false
+}
+
 /**
  * Plays a file's scenarios once in each variant, each on a stage of its own that ends with them:
  *
  *     await playScenarios({ flags: [] }, async (t, stage, { families }) => { t.test('...', ...) })
  */
 export async function playScenarios(
-  { everyBackend, ...options }: Omit<StageOptions, 'backend'> & { readonly everyBackend?: true },
+  { everyBackend, missing, ...options }: ScenarioOptions,
   scenarios: (t: Test, stage: Stage, variant: Variant) => Promise<void>,
 ): Promise<void> {
-  const { skip } = await enterSandbox()
+  const { skip } = missing ? { skip: missing } : await enterSandbox()
   for (const variant of variants(everyBackend)) {
     const name = `iptables-${variant.backend}, ${variant.families.map(family => `IPv${family}`).join(' and ')}`
     await t.test(name, { skip, timeout: 0 }, async t => {

@@ -1,25 +1,21 @@
-import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { parseAllDocuments } from 'yaml'
 import { type Child, systemProcesses } from '../../../src/kernel/process.ts'
 import { etcdMissing, freePorts, type Scope, startEtcd, type TestEtcd } from '../../etcd.ts'
 import { cuttingProxy } from '../../source/cutting-proxy.ts'
 import { type Certificates, makeCertificates } from './certificates.ts'
+import { clusterTool } from './cluster-tool.ts'
 import { KubeClient } from './kube-client.ts'
 import type { KubeObject } from './object-path.ts'
 import { ISSUER, kubeconfigText, openServiceAccount, type ServiceAccount } from './service-account.ts'
 
-const FINDER = fileURLToPath(new URL('../../../.ci/kube-apiserver', import.meta.url))
-const SEARCHED = spawnSync(FINDER, ['--no-build'], { encoding: 'utf8' })
-const PROGRAM = SEARCHED.status === 0 ? SEARCHED.stdout.trim() : null
+const SERVER = clusterTool('kube-apiserver')
 
 /** Why no cluster can be started here, or false: `t.test('...', { skip: clusterMissing }, ...)`. */
-export const clusterMissing: string | false =
-  PROGRAM === null ? SEARCHED.stdout.trim() || String(SEARCHED.error ?? SEARCHED.stderr) : etcdMissing
+export const clusterMissing: string | false = SERVER.missing || etcdMissing
 
 /** Its children end when this process dies in whatever way. */
 const PROCESSES = systemProcesses()
@@ -92,7 +88,7 @@ export class Cluster {
   async start(): Promise<void> {
     if (this.child) throw new Error('the kube-apiserver is already running')
     const began = performance.now()
-    const child = PROCESSES.start(PROGRAM!, this.args, {
+    const child = PROCESSES.start(SERVER.path!, this.args, {
       onErrorLine: line => {
         this.log = `${this.log}${line}\n`.slice(-5000)
       },
