@@ -8,13 +8,13 @@ export interface TableWatchOptions {
 
 const SHORTEST_PAUSE_MS = 1000
 const LONGEST_PAUSE_MS = 5000
-/** A look may take a hundredth of the time: on legacy each one copies the whole table. */
-const PAUSE_TO_LOOK = 100
+/** A look should take no more than a hundredth of the time: on legacy each one copies the whole table. */
+const PAUSE_PER_LOOK = 100
 
 /**
  * Looks at the filter tables on iptables-legacy, where the kernel tells nobody of foreign changes: a jump that another
  * has put before ours may accept what policy denies, as kube-proxy's does when it starts, and the refresh timer is
- * minutes away. The longer a look takes, the rarer it is.
+ * minutes away. The longer a look takes, the longer the pause after it, though never longer than 5 s.
  */
 export class TableWatch {
   readonly #options: TableWatchOptions
@@ -42,7 +42,7 @@ export class TableWatch {
     this.#cancel = clock.after(pause, async () => {
       const began = clock.now()
       await look()
-      const due = (clock.now() - began) * PAUSE_TO_LOOK
+      const due = (clock.now() - began) * PAUSE_PER_LOOK
       this.#next(Math.min(Math.max(due, SHORTEST_PAUSE_MS), LONGEST_PAUSE_MS))
     })
   }

@@ -25,7 +25,7 @@ t.test('nothing is looked at before the start, then every second', async t => {
   t.same(looks, [6000, 7000, 8000])
 })
 
-t.test('a look takes at most a hundredth of the time, and comes every five seconds at least', async t => {
+t.test('after a look comes a pause of a hundred times its length, of five seconds at most', async t => {
   const { clock, looks, state, watch } = setUp()
   watch.start()
   state.takes = 20
