@@ -1,11 +1,12 @@
 import { Command } from 'commander'
+import { PodfenceError } from '../errors.ts'
 import { systemProcesses } from '../kernel/process.ts'
 import type { Family } from '../model/values.ts'
 import { closeGate, type GateReport } from '../runtime/close-gate.ts'
-import type { SettingName } from '../runtime/setting-table.ts'
-import { resolveSettings, sourcesOf } from '../runtime/settings.ts'
+import type { SettingName, Settings } from '../runtime/setting-table.ts'
+import { resolveSettings, type SettingSources, sourcesOf } from '../runtime/settings.ts'
 import { outputOption } from './output.ts'
-import { addSettingFlags, commandSources } from './setting-flags.ts'
+import { addSettingFlags, commandSources, fileless } from './setting-flags.ts'
 import type { Terminal } from './terminal.ts'
 
 const GATE_SETTINGS: readonly SettingName[] = ['interfacePrefixes', 'bridges', 'backend', 'nodeToWorkload']
@@ -18,13 +19,51 @@ export function command(terminal: Terminal): Command {
     )
     .addOption(outputOption('table', 'json'))
   return addSettingFlags(gate, GATE_SETTINGS).action(async (options: { output: string }) => {
-    // A typing error in the store's address must not leave the node open.
-    const sources = sourcesOf(await commandSources(gate, terminal), GATE_SETTINGS)
-    const { settings } = resolveSettings(sources)
+    const { settings, trouble } = await gateSettings(gate, terminal)
     const report = await closeGate(systemProcesses(), settings)
     if (options.output === 'json') terminal.out(JSON.stringify({ schema: 1, ...report }, null, 2))
     else terminal.out(reportText(report))
+    if (trouble !== null) throw trouble
   })
+}
+
+/**
+ * A typing error must not leave the node open: settings that are not the gate's own are not looked at, and what is wrong
+ * in the file is left out, the whole file where it cannot be read; `trouble` is then what is wrong. Throws CONFIG_INVALID
+ * for wrong flags and variables.
+ */
+async function gateSettings(
+  gate: Command,
+  terminal: Terminal,
+): Promise<{ settings: Settings; trouble: PodfenceError | null }> {
+  const own = (sources: SettingSources) => resolveSettings(sourcesOf(sources, GATE_SETTINGS)).settings
+  const bare = fileless(gate, terminal)
+  let file: SettingSources['file'] = null
+  try {
+    file = (await commandSources(gate, terminal)).file
+    return { settings: own({ ...bare, file }), trouble: null }
+  } catch (error) {
+    if (!isInvalid(error)) throw error
+    const usable = file?.entries.filter(entry =>
+      stands(() => own({ ...bare, file: { ...file!, entries: [entry] } })),
+    )
+    const rest = { ...bare, file: usable === undefined ? null : { ...file!, entries: usable } }
+    return { settings: own(stands(() => own(rest)) ? rest : bare), trouble: error }
+  }
+}
+
+function isInvalid(error: unknown): error is PodfenceError {
+  return error instanceof PodfenceError && error.code === 'CONFIG_INVALID'
+}
+
+function stands(resolve: () => unknown): boolean {
+  try {
+    resolve()
+    return true
+  } catch (error) {
+    if (isInvalid(error)) return false
+    throw error
+  }
 }
 
 function reportText({ backend, closed, standing }: GateReport): string {

@@ -42,10 +42,16 @@ export function givenFlags(command: Command): Map<SettingName, string> {
 /** The command line, environment and file as they are now; the store's part is for the agent to add. */
 export async function commandSources(command: Command, terminal: Terminal): Promise<SettingSources> {
   const { config } = command.opts<{ config?: string }>()
+  const file = await readSettingsFile(settingsPath(config, terminal.env))
+  return { ...fileless(command, terminal), file }
+}
+
+/** The command line and environment alone. */
+export function fileless(command: Command, terminal: Terminal): SettingSources {
   return {
     flags: givenFlags(command),
     env: terminal.env,
-    file: await readSettingsFile(settingsPath(config, terminal.env)),
+    file: null,
     store: new Map(),
     host: { hostname: hostname() },
   }

@@ -96,7 +96,28 @@ t.test('gate: closes once, whatever is wrong with settings that are not its own'
     code: 2,
     err: /interfacePrefixes|--interface-prefixes/,
   })
-  t.equal((await podfence(['cleanup', '--run-dir', directory])).code, 0)
+  const cleanup = async () => t.equal((await podfence(['cleanup', '--run-dir', directory])).code, 0)
+  await cleanup()
+
+  await t.test('what is wrong in the file is named, and closed is what stands without that', async t => {
+    for (const [text, closed] of [
+      ['interfacePrefixes: [gke\n', 'cali+'],
+      ['interfacePrefixes: [veth]\nnodeToWorkload: perhaps\n', 'veth+'],
+    ] as const) {
+      const broken = t.testdir({ 'agent.yaml': text })
+      const file = join(broken, 'agent.yaml')
+      t.match(await podfence(['gate', '--config', file, '--backend', 'nft']), {
+        code: 2,
+        out: 'workloads are closed now: IPv4 and IPv6, iptables-nft\n',
+        err: file,
+      })
+      t.match(
+        execFileSync('iptables-nft', ['-S'], { encoding: 'utf8' }),
+        `-A podf-FORWARD -i ${closed} -j DROP`,
+      )
+      await cleanup()
+    }
+  })
 })
 
 t.test('diags: an archive of what this host says, without the secrets', { skip }, async t => {
