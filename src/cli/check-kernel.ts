@@ -11,16 +11,25 @@ interface Feature {
   readonly families: readonly Family[]
   /** What does not work without it. */
   readonly cost: string
+  /** The kernel module that brings it. */
+  readonly module: string
 }
 
 const BOTH = [4, 6] as const
 
-function rule(name: string, text: string, cost: string, families: readonly Family[] = BOTH): Feature {
-  return { name, table: text.startsWith('PREROUTING') ? 'raw' : 'filter', text, families, cost }
+function rule(
+  name: string,
+  text: string,
+  cost: string,
+  { families = BOTH, module = `xt_${name}` }: Partial<Pick<Feature, 'families' | 'module'>> = {},
+): Feature {
+  const table = text.startsWith('PREROUTING') ? 'raw' : 'filter'
+  return { name, table, text, families, cost, module }
 }
 
 function set(name: string, options: string, cost: string): Feature {
-  return { name, table: null, text: options, families: BOTH, cost }
+  const module = `ip_set_${name.replace(':', '_').replaceAll(',', '')}`
+  return { name, table: null, text: options, families: BOTH, cost, module }
 }
 
 /**
@@ -33,16 +42,27 @@ const FEATURES: readonly Feature[] = [
   rule('comment', 'FORWARD -m comment --comment "podf:probe"', 'everything'),
   rule('conntrack', 'FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT', 'everything'),
   rule('mark', 'FORWARD -m mark ! --mark 0x1000000/0x1000000 -j DROP', 'everything'),
-  rule('MARK', 'FORWARD -j MARK --set-xmark 0x0/0x7000000', 'everything'),
+  rule('MARK', 'FORWARD -j MARK --set-xmark 0x0/0x7000000', 'everything', { module: 'xt_mark' }),
   rule('multiport', 'FORWARD -p tcp -m multiport --dports 80,443', 'port lists'),
   rule('set', 'FORWARD -m set --match-set podf-probe-FAMILY src', 'tags and selectors'),
   rule('mac', 'FORWARD -m mac --mac-source 02:00:00:00:00:01', 'source checks of endpoints with a MAC'),
-  rule('rpfilter', 'PREROUTING -m rpfilter --invert -j DROP', 'source checks'),
+  ...BOTH.map(family =>
+    rule('rpfilter', 'PREROUTING -m rpfilter --invert -j DROP', 'source checks', {
+      families: [family],
+      module: family === 4 ? 'ipt_rpfilter' : 'ip6t_rpfilter',
+    }),
+  ),
   rule('limit', 'FORWARD -m limit --limit 10/sec', 'drop logging'),
   rule('NFLOG', 'FORWARD -j NFLOG --nflog-group 100 --nflog-prefix "podf:D"', 'drop logging'),
-  rule('icmp', 'FORWARD -p icmp -m icmp --icmp-type 8/0', 'ICMP rules', [4]),
-  rule('icmp6', 'FORWARD -p ipv6-icmp -m icmp6 --icmpv6-type 135', 'ICMPv6 rules', [6]),
-  rule('hl', 'FORWARD -m hl --hl-eq 255', 'neighbour discovery', [6]),
+  rule('icmp', 'FORWARD -p icmp -m icmp --icmp-type 8/0', 'ICMP rules', {
+    families: [4],
+    module: 'ip_tables',
+  }),
+  rule('icmp6', 'FORWARD -p ipv6-icmp -m icmp6 --icmpv6-type 135', 'ICMPv6 rules', {
+    families: [6],
+    module: 'ip6_tables',
+  }),
+  rule('hl', 'FORWARD -m hl --hl-eq 255', 'neighbour discovery', { families: [6] }),
 ]
 
 const OPTIONAL = ['limit', 'NFLOG']
@@ -73,14 +93,27 @@ export async function checkKernel(processes: Processes, backend: Backend): Promi
     return reason === null ? [] : [{ probe, reason }]
   })
   if (failed.length === 0)
-    return [green('kernel', `all ${FEATURES.length} kinds of sets, matches and targets work on ${backend}`)]
+    return [
+      green(
+        'kernel',
+        `all ${new Set(FEATURES.map(({ name }) => name)).size} kinds of sets, matches and targets work on ${backend}`,
+      ),
+    ]
   return failed.map(({ probe, reason }) => {
     const { name, cost } = probe.feature
     const what = `${name} (IPv${probe.family})`
     const says = `does not work on ${backend}, so neither does this: ${cost}. ${reason}`
-    const remedy = 'Load its kernel module, or boot a kernel that has it.'
+    const modules = modulesOf(probe, backend).join(' ')
+    const remedy = `Load its kernel modules (modprobe -a ${modules}), or boot a kernel that has them.`
     return OPTIONAL.includes(name) ? yellow(what, says, remedy) : red(what, says, remedy)
   })
+}
+
+/** What a kind of rule needs: that which carries it, and its own. */
+function modulesOf({ feature, family }: Probe, backend: Backend): string[] {
+  const { table, module } = feature
+  if (table === null) return [module]
+  return [backend === 'nft' ? 'nft_compat' : `${family === 4 ? 'iptable' : 'ip6table'}_${table}`, module]
 }
 
 function unprobed({ missing, stderr }: Ended): Finding {

@@ -25,7 +25,7 @@ function summary(status: Status, paint: Paint): string {
       'sync',
       status.sync.inSync
         ? 'in sync'
-        : paint('yellow', `waiting for ${status.sync.waitingFor ?? 'the source'}`),
+        : paint('yellow', `waiting: ${status.sync.waitingFor ?? 'no word of the source yet'}`),
     ],
     ['revision', revisions(status, paint)],
     ['endpoints', endpointCounts(status.endpoints)],

@@ -141,7 +141,16 @@ t.test('kernel: all works, something does not, no namespace', async t => {
     'NFLOG (IPv6) yellow',
   ])
   const [hl] = await checkKernel(kernel(/--hl-eq/), 'nft')
-  t.match(hl, { what: 'hl (IPv6)', says: /neighbour discovery. such thing/ })
+  t.match(hl, {
+    what: 'hl (IPv6)',
+    says: /neighbour discovery. such thing/,
+    remedy: /modprobe -a nft_compat xt_hl/,
+  })
+  const rpfilter = await checkKernel(kernel(/rpfilter/), 'legacy')
+  t.match(rpfilter, [
+    { remedy: /modprobe -a iptable_raw ipt_rpfilter/ },
+    { remedy: /modprobe -a ip6table_raw ip6t_rpfilter/ },
+  ])
   const cut = programs(() => ({ code: 137, stdout: 'began\n0 ok\n' }))
   t.ok((await checkKernel(cut, 'nft')).length > 20, 'a probe without an answer failed')
   t.same(
