@@ -1,8 +1,11 @@
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { Machine, until } from './support/machine.ts'
+import { countsOf } from './support/counts.ts'
+import { until } from './support/host.ts'
+import { Machine } from './support/machine.ts'
 
 /** A Debian tree with systemd, and two builds of one package: `.ci/systemd` makes them. */
 const { PODFENCE_TREE: pristine, PODFENCE_PACKAGE: first, PODFENCE_NEXT_PACKAGE: next } = process.env
@@ -11,36 +14,47 @@ const skip = pristine && first && next ? false : 'needs the tree and the package
 const SUPPORT = join(import.meta.dirname, 'support')
 const LAB = '/root/lab'
 
-/** What came through to the web pod, by sender. */
-interface Counts {
-  readonly [sender: string]: { readonly packets: number; readonly first: number; readonly lost: number }
-}
-
 t.test('podfence as a package under systemd', { skip }, async t => {
   const tree = `${pristine}.used`
   execFileSync('rm', ['-rf', '--one-file-system', tree])
   execFileSync('cp', ['-a', pristine!, tree])
   const machine = new Machine(tree)
-  const counts = async (): Promise<Counts> => JSON.parse(await machine.run('cat /run/lab/counts.json'))
+  /** What came through to the web pod. Waits until it listens. */
+  const heard = async () => {
+    await until('the web pod', async () => (await countsOf(machine, '/run/lab')).web !== undefined)
+    return (await countsOf(machine, '/run/lab')).web!.heard
+  }
   const rules = () =>
     machine.run('for t in iptables ip6tables; do for b in nft legacy; do $t-$b-save 2>/dev/null; done; done')
   const agent = (property: string) => machine.property('podfence-agent', property)
-  const enforcing = () =>
-    until('enforcing', async () => /^enforcing 3 workload endpoints$/.test(await agent('StatusText')))
+  const enforcing = async () => {
+    let said = ''
+    const enforces = async () => {
+      said = await agent('StatusText')
+      return said === 'enforcing 3 workload endpoints'
+    }
+    await until('enforcing', enforces).catch(error => {
+      throw new Error(`the agent says "${said}"`, { cause: error })
+    })
+  }
   t.teardown(() => machine.powerOff())
 
   /** Plays `work` under both flows; afterwards nothing denied has passed, and of the allowed nothing is lost. */
   const underFlows = async (t: Test, work: () => Promise<unknown>) => {
-    const before = await counts()
+    const before = await countsOf(machine, '/run/lab')
     await work()
-    const after = await counts()
-    t.equal(after.stranger, undefined, 'nothing that is denied has passed')
-    t.ok(after.friend!.packets > (before.friend?.packets ?? 0), 'what is allowed has passed')
-    t.equal(after.friend!.lost, before.friend?.lost ?? 0, 'and none of it is lost')
+    // What was sent meanwhile is told by then.
+    await pause(1_000)
+    const after = await countsOf(machine, '/run/lab')
+    t.ok(after.stranger!.sent > before.stranger!.sent, 'the stranger has sent')
+    const [was, { friend, stranger }] = [before.web!.heard.friend, after.web!.heard]
+    t.equal(stranger, undefined, 'nothing that is denied has passed')
+    t.ok(friend!.packets > (was?.packets ?? 0), 'what is allowed has passed')
+    t.equal(friend!.lost, was?.lost ?? 0, 'and none of it is lost')
   }
 
   mkdirSync(join(tree, LAB), { recursive: true })
-  for (const file of ['flow.cjs', 'lab.sh', 'policy.yaml'])
+  for (const file of ['flow', 'lab.sh', 'policy.yaml'])
     copyFileSync(join(SUPPORT, file), join(tree, LAB, file))
   // The one of Debian's package would be there from the start.
   symlinkSync('/dev/null', join(tree, 'etc/systemd/system/etcd.service'))
@@ -112,10 +126,10 @@ t.test('podfence as a package under systemd', { skip }, async t => {
       t.match(await rules(), /-A podf-FORWARD -o cali\+ -j DROP/)
 
       await until('etcd', async () => (await machine.attempt('podfence get profiles')).code === 0)
-      t.same(await counts(), {}, 'nothing has passed the gate')
+      t.same(await heard(), {}, 'nothing has passed the gate')
       await machine.run(`podfence apply -f ${LAB}/policy.yaml`)
       await enforcing()
-      await underFlows(t, () => until('the friend', async () => (await counts()).friend !== undefined))
+      await underFlows(t, () => until('the friend', async () => (await heard()).friend !== undefined))
     },
   )
 
@@ -132,14 +146,16 @@ t.test('podfence as a package under systemd', { skip }, async t => {
 
   await t.test('a reboot: nothing that is denied passes, from the first packet on', async t => {
     await machine.powerOff()
-    const began = Date.now()
+    const began = uptime()
     await machine.start()
     t.equal(await machine.booted(), 'running')
-    await until('the friend', async () => (await counts()).friend !== undefined)
+    await until('the friend', async () => (await heard()).friend !== undefined)
     await enforcing()
-    const { friend, stranger } = await counts()
+    const { friend, stranger } = await heard()
     t.equal(stranger, undefined)
-    t.comment(`from the start of the boot to the first allowed packet: ${friend!.first - began} ms`)
+    t.comment(
+      `from the start of the boot to the first allowed packet: ${(friend!.first - began).toFixed(1)} s`,
+    )
   })
 
   await t.test('the agent comes back when it is killed, and when it stands still', async t => {
@@ -199,3 +215,8 @@ t.test('podfence as a package under systemd', { skip }, async t => {
     )
   })
 })
+
+/** Seconds since the start of the kernel, which the container shares. */
+function uptime(): number {
+  return Number.parseFloat(readFileSync('/proc/uptime', 'utf8'))
+}

@@ -3,7 +3,6 @@
 # does whose etcd is a workload of its own.
 set -eu
 lab=/root/lab
-node=/usr/lib/podfence/bin/node
 
 pod() { # NAME ADDRESS
   ip netns add "$1"
@@ -23,9 +22,9 @@ sysctl -qw net.ipv4.ip_forward=1
 pod web 10.65.0.1
 pod friend 10.65.0.2
 pod stranger 10.65.0.3
-ip netns exec web "$node" "$lab/flow.cjs" count /run/lab/counts.json &
+ip netns exec web perl "$lab/flow" web /run/lab/web.json &
 for sender in friend stranger; do
-  ip netns exec $sender "$node" "$lab/flow.cjs" send 10.65.0.1 $sender &
+  ip netns exec $sender perl "$lab/flow" $sender "/run/lab/$sender.json" 10.65.0.1 &
 done
 sleep 5
 exec etcd --data-dir /var/lib/lab-etcd --logger zap --log-outputs stderr --listen-client-urls http://127.0.0.1:2379 \
