@@ -3,6 +3,7 @@ import { PodfenceError } from '../errors.ts'
 import { systemProcesses } from '../kernel/process.ts'
 import type { Family } from '../model/values.ts'
 import { closeGate, type GateReport } from '../runtime/close-gate.ts'
+import type { FileEntry } from '../runtime/setting-layers.ts'
 import type { SettingName, Settings } from '../runtime/setting-table.ts'
 import { resolveSettings, type SettingSources, sourcesOf } from '../runtime/settings.ts'
 import { outputOption } from './output.ts'
@@ -44,10 +45,9 @@ async function gateSettings(
     return { settings: own({ ...bare, file }), trouble: null }
   } catch (error) {
     if (!isInvalid(error)) throw error
-    const usable = file?.entries.filter(entry =>
-      stands(() => own({ ...bare, file: { ...file!, entries: [entry] } })),
-    )
-    const rest = { ...bare, file: usable === undefined ? null : { ...file!, entries: usable } }
+    const withEntries = (entries: readonly FileEntry[]) => ({ ...bare, file: file && { ...file, entries } })
+    const right = (file?.entries ?? []).filter(entry => stands(() => own(withEntries([entry]))))
+    const rest = withEntries(right)
     return { settings: own(stands(() => own(rest)) ? rest : bare), trouble: error }
   }
 }

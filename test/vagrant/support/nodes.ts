@@ -150,6 +150,6 @@ export class Nodes {
     t.same([...new Set(answers.values())].sort(), ['dropped', 'open'], 'what is denied is dropped')
     const table = [['ports 80+4001', ...this.pods.map(({ node, name }) => `${node}/${name}`)], ...rows]
     for (const [from = '', ...cells] of table)
-      t.comment(`matrix 1: ${from.padEnd(20)}${cells.map(cell => cell.padEnd(15)).join('')}`)
+      t.comment(`${from.padEnd(20)}${cells.map(cell => cell.padEnd(15)).join('')}`)
   }
 }
