@@ -1,10 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { playScenarios } from '../stage.ts'
+import { until } from '../until.ts'
 import { childrenOf, hasEnded } from './support/children.ts'
 import { startChurn } from './support/churn.ts'
 import { kernelState, openTwin } from './support/kernel-state.ts'
 import { edited, openPost } from './support/post.ts'
-import { until } from './support/until.ts'
 
 const KILLS = 50
 /** Every other agent is killed so soon that it may not have read the store yet, the others once they had. */

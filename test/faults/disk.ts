@@ -5,10 +5,10 @@ import { standardOutput } from '../../src/runtime/log.ts'
 import { releaseMemory } from '../../src/runtime/memory.ts'
 import { STATUS_FILE, type Status } from '../../src/runtime/status.ts'
 import { playScenarios } from '../stage.ts'
+import { until } from '../until.ts'
 import { kernelState, openTwin } from './support/kernel-state.ts'
 import { edited, openPost } from './support/post.ts'
 import { smallDisk } from './support/small-disk.ts'
-import { until } from './support/until.ts'
 
 const LINES = 20_000
 

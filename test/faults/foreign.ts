@@ -4,11 +4,11 @@ import type { Test } from 'tap'
 import type { LabPod } from '../../src/lab/pod.ts'
 import { moment } from '../../src/lab/probe.ts'
 import { playScenarios } from '../stage.ts'
+import { until } from '../until.ts'
 import { damagedAndRepaired, shell, spoilChains, type TableLines } from './support/damage.ts'
 import { type KernelState, kernelState, openTwin } from './support/kernel-state.ts'
 import { openPost, type Post } from './support/post.ts'
 import { PORT } from './support/traffic.ts'
-import { until } from './support/until.ts'
 
 // Runs alone: it measures milliseconds until a repair.
 

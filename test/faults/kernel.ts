@@ -3,10 +3,10 @@ import type { Test } from 'tap'
 import { systemProcesses } from '../../src/kernel/process.ts'
 import { ROOT } from '../../src/source/v1-tree.ts'
 import { playScenarios } from '../stage.ts'
+import { until } from '../until.ts'
 import { kernelState, openTwin } from './support/kernel-state.ts'
 import { edited, openPost, type Post } from './support/post.ts'
 import { refusingTools } from './support/refusing-tools.ts'
-import { until } from './support/until.ts'
 
 const LOCKED_MS = 10_000
 /** What the tools of one node refuse. */

@@ -3,8 +3,9 @@ import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } fro
 import { basename, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { until } from '../until.ts'
 import { countsOf } from './support/counts.ts'
-import { until } from './support/host.ts'
+import { PATIENCE_MS } from './support/host.ts'
 import { Machine } from './support/machine.ts'
 
 /** A Debian tree with systemd, and two builds of one package: `.ci/systemd` makes them. */
@@ -21,7 +22,11 @@ t.test('podfence as a package under systemd', { skip }, async t => {
   const machine = new Machine(tree)
   /** What came through to the web pod. Waits until it listens. */
   const heard = async () => {
-    await until('the web pod', async () => (await countsOf(machine, '/run/lab')).web !== undefined)
+    await until(
+      'the web pod',
+      async () => (await countsOf(machine, '/run/lab')).web !== undefined,
+      PATIENCE_MS,
+    )
     return (await countsOf(machine, '/run/lab')).web!.heard
   }
   const rules = () =>
@@ -33,9 +38,7 @@ t.test('podfence as a package under systemd', { skip }, async t => {
       said = await agent('StatusText')
       return said === 'enforcing 3 workload endpoints'
     }
-    await until('enforcing', enforces).catch(error => {
-      throw new Error(`the agent says "${said}"`, { cause: error })
-    })
+    await until(() => `enforcing: the agent says "${said}"`, enforces, PATIENCE_MS)
   }
   t.teardown(() => machine.powerOff())
 
@@ -125,11 +128,17 @@ t.test('podfence as a package under systemd', { skip }, async t => {
       t.match(await agent('StatusText'), /^waiting for etcd http:\/\/127\.0\.0\.1:2379: /)
       t.match(await rules(), /-A podf-FORWARD -o cali\+ -j DROP/)
 
-      await until('etcd', async () => (await machine.attempt('podfence get profiles')).code === 0)
+      await until(
+        'etcd',
+        async () => (await machine.attempt('podfence get profiles')).code === 0,
+        PATIENCE_MS,
+      )
       t.same(await heard(), {}, 'nothing has passed the gate')
       await machine.run(`podfence apply -f ${LAB}/policy.yaml`)
       await enforcing()
-      await underFlows(t, () => until('the friend', async () => (await heard()).friend !== undefined))
+      await underFlows(t, () =>
+        until('the friend', async () => (await heard()).friend !== undefined, PATIENCE_MS),
+      )
     },
   )
 
@@ -137,8 +146,11 @@ t.test('podfence as a package under systemd', { skip }, async t => {
     await machine.run(
       'echo PODFENCE_K8S_API_ROOT=http://127.0.0.1:1 >>/etc/default/podfence; systemctl start podfence-controller',
     )
-    await until('its status', async () =>
-      /kubernetes: .*ECONNREFUSED/.test(await machine.property('podfence-controller', 'StatusText')),
+    await until(
+      'its status',
+      async () =>
+        /kubernetes: .*ECONNREFUSED/.test(await machine.property('podfence-controller', 'StatusText')),
+      PATIENCE_MS,
     )
     t.equal(await machine.property('podfence-controller', 'NRestarts'), '0')
     await machine.run('systemctl stop podfence-controller')
@@ -149,7 +161,7 @@ t.test('podfence as a package under systemd', { skip }, async t => {
     const began = uptime()
     await machine.start()
     t.equal(await machine.booted(), 'running')
-    await until('the friend', async () => (await heard()).friend !== undefined)
+    await until('the friend', async () => (await heard()).friend !== undefined, PATIENCE_MS)
     await enforcing()
     const { friend, stranger } = await heard()
     t.equal(stranger, undefined)

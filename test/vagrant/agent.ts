@@ -2,7 +2,8 @@
 import { basename } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
-import { until } from '../systemd/support/host.ts'
+import { PATIENCE_MS } from '../systemd/support/host.ts'
+import { until } from '../until.ts'
 import { Nodes, skip } from './support/nodes.ts'
 
 /** Another build of the package that is installed: `vagrant/test` is given it. */
@@ -51,10 +52,13 @@ t.test('the agent and its store come and go', { skip }, async t => {
   await t.test('etcd is lost and comes back', async t => {
     await nodes.underFlows(t, async () => {
       await etcd.run('systemctl stop etcd')
-      await until('the agent notices', async () =>
-        /^enforcing \d+ workload endpoints; etcd .* is away: /.test(
-          await node1.property('podfence-agent', 'StatusText'),
-        ),
+      await until(
+        'the agent notices',
+        async () =>
+          /^enforcing \d+ workload endpoints; etcd .* is away: /.test(
+            await node1.property('podfence-agent', 'StatusText'),
+          ),
+        PATIENCE_MS,
       )
       await pause(3_000)
     })

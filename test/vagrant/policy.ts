@@ -2,7 +2,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
 import { DEMO_CHANGE, wholeName } from '../../src/lab/demo-pods.ts'
-import { until } from '../systemd/support/host.ts'
+import { PATIENCE_MS } from '../systemd/support/host.ts'
+import { until } from '../until.ts'
 import { Nodes, skip } from './support/nodes.ts'
 
 t.test('policy across nodes', { skip }, async t => {
@@ -73,7 +74,7 @@ t.test('policy across nodes', { skip }, async t => {
     const held = `ip netns exec default.frontend bash -c 'exec 3<>/dev/tcp/10.64.2.2/80; sleep 120'`
     await node1.run(`systemd-run --quiet --collect --unit lab-caller ${held}`)
     t.teardown(() => node1.attempt('systemctl stop lab-caller'))
-    await until('the connection', async () => (await node2.run(entry)).trim() === '1')
+    await until('the connection', async () => (await node2.run(entry)).trim() === '1', PATIENCE_MS)
     await nodes.flowing()
     const before = await nodes.counts()
 
@@ -85,6 +86,7 @@ t.test('policy across nodes', { skip }, async t => {
     await until(
       'its connection goes from the conntrack table',
       async () => (await node2.run(entry)).trim() === '0',
+      PATIENCE_MS,
     )
     // What passed before is told by then.
     await pause(1_000)

@@ -1,7 +1,8 @@
 // Runs alone: the machines are shared with the other files.
 import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
-import { until } from '../systemd/support/host.ts'
+import { PATIENCE_MS } from '../systemd/support/host.ts'
+import { until } from '../until.ts'
 import { Nodes, skip } from './support/nodes.ts'
 
 t.test('a node is rebooted while others send to it', { skip }, async t => {
@@ -12,7 +13,7 @@ t.test('a node is rebooted while others send to it', { skip }, async t => {
     await etcd.run('systemctl stop etcd')
     await node1.reboot()
     t.equal(await node1.booted(), 'running', 'the boot waits for no store')
-    await until('its pods', async () => (await nodes.counts())['default.batch'] !== undefined)
+    await until('its pods', async () => (await nodes.counts())['default.batch'] !== undefined, PATIENCE_MS)
     t.match(
       await node1.property('podfence-agent', 'StatusText'),
       /^waiting for etcd http:\/\/192\.168\.56\.10:2379: /,

@@ -5,9 +5,9 @@ import { toolName } from '../../../src/kernel/backend.ts'
 import type { AgentProcess } from '../../../src/lab/agent-process.ts'
 import { moment } from '../../../src/lab/probe.ts'
 import type { Family } from '../../../src/model/values.ts'
+import { until } from '../../until.ts'
 import { type KernelState, kernelState } from './kernel-state.ts'
 import type { Post } from './post.ts'
-import { until } from './until.ts'
 
 /** What another program does to what is ours, and what may come of it. */
 export interface Damage {

@@ -2,8 +2,8 @@ import { toolName } from '../../../src/kernel/backend.ts'
 import type { LabNode } from '../../../src/lab/node.ts'
 import type { Stage } from '../../../src/lab/stage.ts'
 import { hasEnforced } from '../../../src/lab/stage.ts'
+import { until } from '../../until.ts'
 import type { Post } from './post.ts'
-import { until } from './until.ts'
 
 /** What a kernel holds of ours: the rules of each chain, the members of each set, our jumps in the kernel's chains. */
 export type KernelState = Readonly<Record<string, readonly string[]>>

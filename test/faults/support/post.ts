@@ -10,9 +10,9 @@ import { type WorldWords, worldChanges, worldEntries } from '../../../src/lab/wo
 import type { Family } from '../../../src/model/values.ts'
 import type { Status } from '../../../src/runtime/status.ts'
 import type { KeyChange } from '../../../src/source/event.ts'
+import { until } from '../../until.ts'
 import { kernelState, type Twin } from './kernel-state.ts'
 import { openTraffic, PORT, type Traffic } from './traffic.ts'
-import { until } from './until.ts'
 
 /** etcd's limit is 128 operations in one transaction. */
 const MOST_IN_ONE = 100

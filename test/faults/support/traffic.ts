@@ -3,7 +3,7 @@ import type { Flow } from '../../../src/lab/flow.ts'
 import type { LabPod } from '../../../src/lab/pod.ts'
 import { moment, type Probe } from '../../../src/lab/probe.ts'
 import type { Family } from '../../../src/model/values.ts'
-import { until } from './until.ts'
+import { until } from '../../until.ts'
 
 export const PORT = 5000
 

@@ -1,8 +1,10 @@
 import { execFile } from 'node:child_process'
-import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
 
 const execute = promisify(execFile)
+
+/** What a slow machine may need for anything but a boot. */
+export const PATIENCE_MS = 60_000
 
 /** How a command on a host ended. */
 export interface Said {
@@ -17,7 +19,7 @@ export abstract class Host {
   protected abstract shell(script: string): readonly [program: string, ...args: string[]]
 
   /** Runs a shell script as root. */
-  async attempt(script: string, timeout = 60_000): Promise<Said> {
+  async attempt(script: string, timeout = PATIENCE_MS): Promise<Said> {
     const [program, ...args] = this.shell(script)
     try {
       const { stdout, stderr } = await execute(program, args, { timeout, maxBuffer: 1 << 26 })
@@ -44,14 +46,5 @@ export abstract class Host {
   async booted(): Promise<string> {
     const { out } = await this.attempt('systemctl is-system-running --wait', 120_000)
     return out.trim()
-  }
-}
-
-/** Asks again until the answer is true. Throws when that takes longer than a slow machine may need. */
-export async function until(what: string, check: () => Promise<boolean>, patienceMs = 60_000): Promise<void> {
-  const end = Date.now() + patienceMs
-  while (!(await check())) {
-    if (Date.now() > end) throw new Error(`${what}: not within ${patienceMs / 1000} s`)
-    await pause(100)
   }
 }

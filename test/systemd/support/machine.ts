@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { Host, until } from './host.ts'
+import { until } from '../../until.ts'
+import { Host, PATIENCE_MS } from './host.ts'
 
 const BOOT = join(import.meta.dirname, 'boot.sh')
 
@@ -31,13 +32,17 @@ export class Machine extends Host {
     })
     this.#container = container
     this.#ended = new Promise(resolve => container.on('close', resolve))
-    await until('the first process', async () => {
-      if (container.exitCode !== null) throw new Error(`it ended: ${readFileSync(this.console, 'utf8')}`)
-      const [nspawn = ''] = childrenOf(String(container.pid))
-      const [leader = ''] = nspawn === '' ? [] : childrenOf(nspawn)
-      this.#leader = leader
-      return leader !== '' && (await this.attempt('[ -S /run/systemd/private ]')).code === 0
-    })
+    await until(
+      'the first process',
+      async () => {
+        if (container.exitCode !== null) throw new Error(`it ended: ${readFileSync(this.console, 'utf8')}`)
+        const [nspawn = ''] = childrenOf(String(container.pid))
+        const [leader = ''] = nspawn === '' ? [] : childrenOf(nspawn)
+        this.#leader = leader
+        return leader !== '' && (await this.attempt('[ -S /run/systemd/private ]')).code === 0
+      },
+      PATIENCE_MS,
+    )
   }
 
   /** Ends it in order, as a shutdown does. */

@@ -2,7 +2,8 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { Host, until } from '../../systemd/support/host.ts'
+import { Host } from '../../systemd/support/host.ts'
+import { until } from '../../until.ts'
 
 const execute = promisify(execFile)
 

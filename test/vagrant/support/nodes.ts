@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { promised, wholeName } from '../../../src/lab/demo-pods.ts'
 import { type Counts, countsOf } from '../../systemd/support/counts.ts'
-import { until } from '../../systemd/support/host.ts'
+import { until } from '../../until.ts'
 import { Guest } from './guest.ts'
 import { type GuestPod, guestPods, policyOf } from './pods.ts'
 
