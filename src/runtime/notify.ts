@@ -1,7 +1,10 @@
 import type { Clock } from './clock.ts'
 
-/** Starts `systemd-notify` with these arguments; never throws. The agent passes its process runner. */
-export type NotifyRunner = (file: string, args: readonly string[]) => Promise<unknown>
+/** Runs `systemd-notify` with these arguments until it ends; `code` as it exits. The agent passes its process runner. */
+export type NotifyRunner = (
+  file: string,
+  args: readonly string[],
+) => Promise<{ readonly code: number | null }>
 
 export interface NotifierOptions {
   readonly env: Readonly<Record<string, string | undefined>>
@@ -10,15 +13,15 @@ export interface NotifierOptions {
   readonly pid?: number
 }
 
-/** Each status is a process of its own, so systemd hears the latest one, and not more often than this. */
-const STATUS_PAUSE_MS = 1000
+/** Each message is a process of its own, so systemd hears the latest state, and not more often than this. */
+const PAUSE_MS = 1000
 
 /**
  * Tells systemd how the service is. Without NOTIFY_SOCKET everything here does nothing.
  *
- * Through the program `systemd-notify`, since Node cannot send on a datagram socket itself; one after the other, so that
- * systemd hears things in their order. READY waits for systemd's receipt, which avoids losing it when the sender is gone
- * before systemd has looked at it; the others do not wait.
+ * Through the program `systemd-notify`, since Node cannot send on a datagram socket itself. systemd drops a message whose
+ * sender is gone before it looks, since it cannot tell whose it was. So each waits for its receipt (systemd-notify does, for
+ * 5 s, unless it is told `--no-block`), and what got none is said again.
  */
 export class Notifier {
   /** How often systemd wants to hear of progress: half its limit, in ms; null when it does not. */
@@ -26,10 +29,16 @@ export class Notifier {
   readonly #run: NotifyRunner
   readonly #clock: Clock
   readonly #enabled: boolean
-  #queue: Promise<void> = Promise.resolve()
+  #isReady = false
   #status = ''
-  #told = ''
-  #pausing = false
+  /** There is progress that systemd has not heard of. */
+  #getsOn = false
+  /** The state that systemd has last received. */
+  #received = ''
+  /** While a message is under way, and for the pause after it. */
+  #isBusy = false
+  #underWay: Promise<void> = Promise.resolve()
+  #dropPause: () => void = () => {}
 
   constructor({ env, run, clock, pid = process.pid }: NotifierOptions) {
     this.#run = run
@@ -38,10 +47,15 @@ export class Notifier {
     this.watchdogEvery = this.#enabled ? watchdogEvery(env, pid) : null
   }
 
-  /** The service has begun; `status` as below, the last one when left out. Resolves when systemd knows it. */
-  ready(status: string = this.#status): Promise<void> {
+  /** The service has begun; `status` as below, the last one when left out. Resolves when systemd knows it, or is late. */
+  async ready(status: string = this.#status): Promise<void> {
+    this.#isReady = true
     this.#status = oneLine(status)
-    return this.#send('--ready', ...this.#statusArgument())
+    await this.#underWay
+    this.#dropPause()
+    this.#isBusy = false
+    this.#tell()
+    await this.#underWay
   }
 
   /** What the service does, in one line, as `systemctl status` shows it. */
@@ -50,37 +64,45 @@ export class Notifier {
     this.#tell()
   }
 
-  stopping(): Promise<void> {
-    return this.#send('--no-block', 'STOPPING=1')
-  }
-
   /** Work gets on. */
   watchdog(): void {
-    void this.#send('--no-block', 'WATCHDOG=1')
+    this.#getsOn = true
+    this.#tell()
+  }
+
+  /** The service ends; it does not wait for a receipt, since its end tells the same. */
+  async stopping(): Promise<void> {
+    await this.#underWay
+    if (this.#enabled) await this.#send(['--no-block', 'STOPPING=1'])
   }
 
   #tell(): void {
-    if (!this.#enabled || this.#pausing || this.#status === this.#told) return
-    void this.#send('--no-block', ...this.#statusArgument())
-    this.#pausing = true
-    this.#clock.after(STATUS_PAUSE_MS, () => {
-      this.#pausing = false
+    if (!this.#enabled || this.#isBusy) return
+    const state = this.#isReady ? ['--ready'] : []
+    if (this.#status !== '') state.push(`--status=${this.#status}`)
+    if (state.join(' ') === this.#received && !this.#getsOn) return
+    this.#isBusy = true
+    this.#underWay = this.#say(state)
+  }
+
+  async #say(state: readonly string[]): Promise<void> {
+    const getsOn = this.#getsOn
+    this.#getsOn = false
+    if (await this.#send(getsOn ? [...state, 'WATCHDOG=1'] : state)) this.#received = state.join(' ')
+    else this.#getsOn ||= getsOn
+    this.#dropPause = this.#clock.after(PAUSE_MS, () => {
+      this.#isBusy = false
       this.#tell()
     })
   }
 
-  #statusArgument(): string[] {
-    this.#told = this.#status
-    return this.#status === '' ? [] : [`--status=${this.#status}`]
-  }
-
-  #send(...args: string[]): Promise<void> {
-    if (this.#enabled)
-      this.#queue = this.#queue.then(async () => {
-        // A missing systemd-notify must not stop the firewall; systemd's own time-out tells.
-        await this.#run('systemd-notify', args).catch(() => {})
-      })
-    return this.#queue
+  /** Whether systemd has received it. */
+  async #send(message: readonly string[]): Promise<boolean> {
+    // A missing systemd-notify must not stop the firewall; systemd's own time-out tells.
+    return this.#run('systemd-notify', message).then(
+      ({ code }) => code === 0,
+      () => false,
+    )
   }
 }
 

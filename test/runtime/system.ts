@@ -3,9 +3,7 @@ import t from 'tap'
 import { type AgentNotes, newNotes, statusLine } from '../../src/runtime/agent-status.ts'
 import { eventLoopLag } from '../../src/runtime/event-loop-lag.ts'
 import { createLog, logOptions, readable } from '../../src/runtime/log.ts'
-import { Notifier } from '../../src/runtime/notify.ts'
 import { Closers, onShutdown } from '../../src/runtime/shutdown.ts'
-import { FakeClock } from './support/fake-clock.ts'
 
 /** A log that keeps its lines. */
 function kept(format: 'json' | 'text', journal: boolean) {
@@ -75,49 +73,6 @@ t.test('the format follows the terminal unless it is set', t => {
   })
   t.match(logOptions({ ...settings, logFormat: 'json' }, { isTTY: true }, {}), { format: 'json' })
   t.end()
-})
-
-t.test('systemd is told, and without a socket nothing happens', async t => {
-  const calls: string[][] = []
-  const run = async (file: string, args: readonly string[]) => void calls.push([file, ...args])
-  const env = { NOTIFY_SOCKET: '/run/n', WATCHDOG_USEC: '20000000', WATCHDOG_PID: '7' }
-  const clock = new FakeClock()
-  const notifier = new Notifier({ env, run, clock, pid: 7 })
-  t.equal(notifier.watchdogEvery, 10_000)
-  await notifier.ready('in sync')
-  notifier.status('in sync')
-  notifier.status('two\nREADY=1')
-  notifier.status('three')
-  notifier.watchdog()
-  await clock.advance(1000)
-  notifier.status('four')
-  await clock.advance(3000)
-  await notifier.stopping()
-  t.same(calls, [
-    ['systemd-notify', '--ready', '--status=in sync'],
-    ['systemd-notify', '--no-block', '--status=two READY=1'],
-    ['systemd-notify', '--no-block', 'WATCHDOG=1'],
-    ['systemd-notify', '--no-block', '--status=three'],
-    ['systemd-notify', '--no-block', '--status=four'],
-    ['systemd-notify', '--no-block', 'STOPPING=1'],
-  ])
-  calls.length = 0
-  const silent = new Notifier({ env: { WATCHDOG_USEC: '1000000' }, run, clock })
-  silent.status('x')
-  await silent.ready('x')
-  t.same([silent.watchdogEvery, calls], [null, []])
-  t.equal(
-    new Notifier({ env, run, clock, pid: 8 }).watchdogEvery,
-    null,
-    "another process's watchdog is not ours",
-  )
-  const failing = new Notifier({
-    env,
-    run: () => Promise.reject(new Error('no such program')),
-    clock,
-    pid: 7,
-  })
-  await t.resolves(failing.ready('x'))
 })
 
 t.test("systemd's line: what is enforced first, then what hinders the next change", t => {

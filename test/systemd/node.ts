@@ -32,11 +32,11 @@ t.test('podfence as a package under systemd', { skip }, async t => {
   const rules = () =>
     machine.run('for t in iptables ip6tables; do for b in nft legacy; do $t-$b-save 2>/dev/null; done; done')
   const agent = (property: string) => machine.property('podfence-agent', property)
-  const enforcing = async () => {
+  const enforcing = async (endpoints = 3) => {
     let said = ''
     const enforces = async () => {
       said = await agent('StatusText')
-      return said === 'enforcing 3 workload endpoints'
+      return said === `enforcing ${endpoints} workload endpoints`
     }
     await until(() => `enforcing: the agent says "${said}"`, enforces, PATIENCE_MS)
   }
@@ -141,6 +141,20 @@ t.test('podfence as a package under systemd', { skip }, async t => {
       )
     },
   )
+
+  await t.test('what the agent tells a systemd that is late to look is not lost', async () => {
+    const held = machine.holdSystemd(7)
+    await machine.run(`podfence apply -f - <<'END'
+apiVersion: podfence/v1
+kind: WorkloadEndpoint
+metadata: { host: node1, orchestrator: k8s, workload: default.idle, endpoint: eth0 }
+spec: { state: active, name: caliidle, profile_ids: [web], ipv4_nets: [10.65.0.4/32], ipv6_nets: [] }
+END`)
+    await held
+    await enforcing(4)
+    await machine.run('podfence delete WorkloadEndpoint node1/k8s/default.idle/eth0')
+    await enforcing()
+  })
 
   await t.test('the controller is ready at once, and says whom it cannot reach', async t => {
     await machine.run(

@@ -55,6 +55,13 @@ export class Machine extends Host {
     this.#container = null
   }
 
+  /** Holds its systemd still for some seconds; all else goes on. It goes on after them even when this process is killed. */
+  async holdSystemd(seconds: number): Promise<void> {
+    const script = `trap '' INT TERM HUP; kill -STOP ${this.#leader}; sleep ${seconds}; kill -CONT ${this.#leader}`
+    const shell = spawn('sh', ['-c', script], { stdio: 'inherit' })
+    await new Promise(resolve => shell.on('close', resolve))
+  }
+
   protected shell(script: string): readonly [string, ...string[]] {
     const clean = ['env', '-i', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'LC_ALL=C']
     return ['nsenter', '--target', this.#leader, '--all', '--', ...clean, 'bash', '-c', script]
