@@ -112,8 +112,11 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
   }
   // On legacy naming one chain reads its whole table.
   const filters = FAMILIES.map(family => ({ family, table: 'filter', chain: FORWARD_CHAIN }) as const)
-  const tableWatch = new TableWatch({ clock, look: () => life.repaired(driver.recheck(filters)) })
-  closers.add('table watch', () => tableWatch.stop())
+  const tableWatch =
+    choice.backend === 'legacy' && settings.driftMonitor
+      ? new TableWatch({ clock, look: () => life.repaired(driver.recheck(filters)) })
+      : null
+  closers.add('table watch', () => tableWatch?.stop())
 
   const cutter = new ConnectionCutter({
     processes,
@@ -251,7 +254,7 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
     await driver.open()
     await enforcement.gate()
     life.begin()
-    if (choice.backend === 'legacy' && settings.driftMonitor) tableWatch.start()
+    tableWatch?.start()
     metrics.build_info.set({ version: status().version, backend: choice.backend }, 1)
     statusKeys.start()
     beat(notifier.watchdogEvery ?? BEAT_MS)

@@ -119,15 +119,15 @@ export class AgentLife {
     this.settingsChanged()
   }
 
-  /** Waits for a repair that the monitor asked for and tells of it. Never rejects. */
-  async repaired(work: Promise<Repaired>): Promise<void> {
+  /** Waits for a repair of what others have changed and tells of it; false when it could not be made. Never rejects. */
+  async repaired(work: Promise<Repaired>): Promise<boolean> {
     const { log, changed, enforcement } = this.#options
     try {
       const repaired = await work
       enforcement.revisions.settle(repaired)
       const { repairedChains, repairedHooks, repairedSets } = repaired
       const count = repairedChains.length + repairedHooks.length + repairedSets.length
-      if (count === 0) return
+      if (count === 0) return true
       const names = [...repairedHooks, ...repairedChains].map(
         ({ family, table, chain }) => `${family} ${table} ${chain}`,
       )
@@ -137,9 +137,11 @@ export class AgentLife {
       )
       enforcement.doubtConnections()
       changed(false)
+      return true
     } catch (error) {
       this.#failed(error, 0)
       this.#poke()
+      return false
     }
   }
 

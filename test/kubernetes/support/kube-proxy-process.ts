@@ -54,10 +54,10 @@ export class KubeProxy {
   /** Starts it (again); resolves when it has written all its rules, in both families. */
   async start(): Promise<void> {
     const { node, cluster } = this.#place
-    const process = startAgent(PROCESSES, {
+    const started = startAgent(PROCESSES, {
       node,
       name: 'kube-proxy',
-      env: { PATH: `${programsOf(node)}:${globalThis.process.env.PATH}` },
+      env: { PATH: `${programsOf(node)}:${process.env.PATH}` },
       command: [
         TOOL.path!,
         `--kubeconfig=${cluster.kubeconfig}`,
@@ -65,8 +65,8 @@ export class KubeProxy {
         ...FLAGS,
       ],
     })
-    this.#process = process
-    await process.waitUntil(async () => {
+    this.#process = started
+    await started.waitUntil(async () => {
       const each = await this.#fullSyncs()
       return FAMILIES.every(family => (each.get(family) ?? 0) > 0)
     }, PATIENCE_MS)
