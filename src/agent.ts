@@ -9,6 +9,7 @@ import { FORWARD_CHAIN, HOOKS } from './render/hooks.ts'
 import { cutSetName } from './render/sets.ts'
 import { type AgentDoors, openDoors } from './runtime/agent-doors.ts'
 import { AgentLife } from './runtime/agent-life.ts'
+import { AgentNews } from './runtime/agent-news.ts'
 import { agentStatus, newNotes, statusLine } from './runtime/agent-status.ts'
 import { systemClock } from './runtime/clock.ts'
 import { openDesk } from './runtime/cni/open-desk.ts'
@@ -106,7 +107,7 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
       counters: driver.counters,
       onForeign: places => life.repaired(driver.recheck(places)),
       onGap: () => life.repaired(driver.resync()),
-      onDeaf: why => life.monitorDeaf(why),
+      onDeaf: why => news.monitorDeaf(why),
     })
     closers.add('monitor', () => monitor?.stop())
   }
@@ -130,10 +131,10 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
     cutter,
     judge: () => connectionJudge({ view: engine, settings: () => live.now, nodeAddresses }),
     clock,
-    failed: (error: unknown) => life.scanFailed(error),
+    failed: (error: unknown) => news.scanFailed(error),
   }
   const former = settings.cut
-    ? new FormerConnections({ ...cutting, unclosed: failures => life.unclosed(failures) })
+    ? new FormerConnections({ ...cutting, unclosed: failures => news.unclosed(failures) })
     : null
   closers.add('former connections', () => former?.stop())
   const enforcement: Enforcement = new Enforcement({
@@ -154,7 +155,7 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
   const scan = settings.cut
     ? new ConnectionScan({
         ...cutting,
-        done: report => life.scanned(report),
+        done: report => news.scanned(report),
       })
     : null
   closers.add('connection scan', () => scan?.stop())
@@ -188,6 +189,14 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
   closers.add('cni', () => cni.stop())
   const otherBackend = new OtherBackend({ processes, backend: choice.backend, driver, log, notes })
   const status = () => agentStatus(notes, enforcement, driver, health)
+  const changed = (enforced: boolean) => {
+    doors?.statusChanged()
+    notifier.status(statusLine(notes))
+    cni.changed()
+    metrics.ready.set(health.answer('readiness').healthy ? 1 : 0)
+    if (enforced && enforcement.inSync) statusKeys.enforced(engine, () => status().endpoints)
+  }
+  const news = new AgentNews({ log, notes, changed: () => changed(false) })
   const life: AgentLife = new AgentLife({
     live,
     source,
@@ -201,13 +210,7 @@ export async function runAgent(readSources: () => Promise<SettingSources>): Prom
     health,
     watchdog,
     notes,
-    changed(enforced) {
-      doors?.statusChanged()
-      notifier.status(statusLine(notes))
-      cni.changed()
-      metrics.ready.set(health.answer('readiness').healthy ? 1 : 0)
-      if (enforced && enforcement.inSync) statusKeys.enforced(engine, () => status().endpoints)
-    },
+    changed,
   })
   closers.add('life', () => life.stop())
   begin()
