@@ -1,24 +1,18 @@
-import { execFileSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { until } from '../until.ts'
 import { countsOf } from './support/counts.ts'
+import { first, next, pristine, skip } from './support/given.ts'
 import { PATIENCE_MS } from './support/host.ts'
-import { Machine } from './support/machine.ts'
-
-/** A Debian tree with systemd, and two builds of one package: `.ci/systemd` makes them. */
-const { PODFENCE_TREE: pristine, PODFENCE_PACKAGE: first, PODFENCE_NEXT_PACKAGE: next } = process.env
-const skip = pristine && first && next ? false : 'needs the tree and the packages that .ci/systemd makes'
+import { copyTree, Machine } from './support/machine.ts'
 
 const SUPPORT = join(import.meta.dirname, 'support')
 const LAB = '/root/lab'
 
 t.test('podfence as a package under systemd', { skip }, async t => {
-  const tree = `${pristine}.used`
-  execFileSync('rm', ['-rf', '--one-file-system', tree])
-  execFileSync('cp', ['-a', pristine!, tree])
+  const tree = copyTree(pristine, 'used')
   const machine = new Machine(tree)
   /** What came through to the web pod. Waits until it listens. */
   const heard = async () => {
@@ -62,13 +56,13 @@ t.test('podfence as a package under systemd', { skip }, async t => {
   // The one of Debian's package would be there from the start.
   symlinkSync('/dev/null', join(tree, 'etc/systemd/system/etcd.service'))
   copyFileSync(join(SUPPORT, 'kubelet.service'), join(tree, 'etc/systemd/system/kubelet.service'))
-  for (const file of [first!, next!]) copyFileSync(file, join(tree, LAB, basename(file)))
+  for (const file of [first, next]) copyFileSync(file, join(tree, LAB, basename(file)))
   const install = (file: string) => machine.run(`dpkg -i ${LAB}/${basename(file)}`, 300_000)
 
   await t.test('installing says what the host lacks, and starts nothing', async t => {
     await machine.start()
     t.equal(await machine.booted(), 'running')
-    const said = await install(first!)
+    const said = await install(first)
     t.match(said, /What this host has and lacks:\n[\s\S]*iptables: iptables v/)
     t.match(said, /systemctl enable --now podfence-gate podfence-agent/)
     for (const unit of ['gate', 'agent', 'controller'])
@@ -206,7 +200,7 @@ END`)
   await t.test('an upgrade: rules stand throughout', async t => {
     const pid = await agent('MainPID')
     await underFlows(t, async () => {
-      await install(next!)
+      await install(next)
       t.not(await agent('MainPID'), pid, 'it was started anew')
       await enforcing()
     })

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -6,6 +6,14 @@ import { until } from '../../until.ts'
 import { Host, PATIENCE_MS } from './host.ts'
 
 const BOOT = join(import.meta.dirname, 'boot.sh')
+
+/** Copies a tree, so that it stays pristine; answers where the copy is, in place of an older one of that name. */
+export function copyTree(pristine: string, name: string): string {
+  const tree = `${pristine}.${name}`
+  execFileSync('rm', ['-rf', '--one-file-system', tree])
+  execFileSync('cp', ['-a', pristine, tree])
+  return tree
+}
 
 /** A Debian tree in which systemd is process 1: namespaces and a network of its own, on this machine's kernel. */
 export class Machine extends Host {
