@@ -6,6 +6,7 @@ import { first, pristine, skip } from './support/given.ts'
 import { copyTree, Machine } from './support/machine.ts'
 
 const LAB = '/root/lab'
+const MAIN = '/usr/lib/podfence/bin/node /usr/lib/podfence/dist/cli/main.js'
 
 t.test('the package among the units and files of Debian', { skip }, async t => {
   const tree = copyTree(pristine, 'package')
@@ -33,5 +34,37 @@ t.test('the package among the units and files of Debian', { skip }, async t => {
     mkdirSync(join(tree, LAB, 'shorewall/podfence-gate.service.d'))
     write(`${LAB}/shorewall/podfence-gate.service.d/after.conf`, '[Unit]\nAfter=shorewall.service\n')
     t.match((await verify(`${LAB}/shorewall`)).err, /Found ordering cycle/)
+  })
+
+  await t.test('the command line sees what the units run with', async t => {
+    write(
+      'etc/default/podfence',
+      `# PODFENCE_HOST_NAME=comment
+; PODFENCE_HOST_NAME=comment
+PODFENCE_HOST_NAME='node7'
+  PODFENCE_LOG_LEVEL = "warn"
+PODFENCE_LOG_LEVEL=error
+PODFENCE_FILES_DIRECTORY="/etc/$HOME/$(id) # x"
+PODFENCE_ETCD_ENDPOINTS=http://127.0.0.1:1,\\
+http://127.0.0.1:2
+PODFENCE_CNI_SOCKET=/run/a='b'==
+PODFENCE_BRIDGES=
+PODFENCE_DROP_LOG_GROUP=7`,
+    )
+    const unit = 'systemd-run --quiet --pipe --wait --property EnvironmentFile=/etc/default/podfence'
+    const ofUnit = await machine.run(`${unit} ${MAIN} config -o json`)
+    t.match(ofUnit, /node7/)
+    t.equal(await machine.run('podfence config -o json'), ofUnit)
+    const own = 'PODFENCE_LOG_LEVEL=debug PODFENCE_CNI_SOCKET='
+    t.equal(
+      await machine.run(`${own} podfence config -o json`),
+      await machine.run(`${unit} env ${own} ${MAIN} config -o json`),
+    )
+    await machine.run('chmod 600 /etc/default/podfence')
+    const nobody = 'setpriv --reuid 65534 --regid 65534 --clear-groups'
+    t.equal(
+      await machine.run(`${nobody} podfence config -o json`),
+      await machine.run(`${nobody} ${MAIN} config -o json`),
+    )
   })
 })
