@@ -67,4 +67,24 @@ PODFENCE_DROP_LOG_GROUP=7`,
       await machine.run(`${nobody} ${MAIN} config -o json`),
     )
   })
+
+  await t.test('an agent and a controller run on one node, whatever the ports of the agent', async t => {
+    write(
+      'etc/default/podfence',
+      `PODFENCE_HEALTH_ADDRESS=127.0.0.1:7001
+PODFENCE_METRICS_ADDRESS=127.0.0.1:7002
+PODFENCE_ETCD_ENDPOINTS=http://127.0.0.1:1
+PODFENCE_K8S_API_ROOT=http://127.0.0.1:1
+`,
+    )
+    await machine.run('systemctl enable --now podfence-gate podfence-agent podfence-controller')
+    const ports = async () =>
+      [...(await machine.run('ss -Hltn')).matchAll(/127\.0\.0\.1:(\d+)/g)]
+        .map(([, port]) => Number(port))
+        .sort()
+    t.same(await ports(), [7001, 7002, 9191, 9199])
+    for (const unit of ['agent', 'controller'])
+      t.equal(await machine.property(`podfence-${unit}`, 'NRestarts'), '0')
+    await machine.run('systemctl disable --now podfence-controller')
+  })
 })
