@@ -1,8 +1,9 @@
 import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import t from 'tap'
+import { until } from '../until.ts'
 import { firewalls, writeUnits } from './support/debian-orders.ts'
-import { first, pristine, skip } from './support/given.ts'
+import { first, next, pristine, skip } from './support/given.ts'
 import { copyTree, Machine } from './support/machine.ts'
 
 const LAB = '/root/lab'
@@ -16,8 +17,10 @@ t.test('the package among the units and files of Debian', { skip }, async t => {
   mkdirSync(join(tree, LAB))
   // Nobody listens but what is asked to.
   symlinkSync('/dev/null', join(tree, 'etc/systemd/system/etcd.service'))
-  copyFileSync(first, join(tree, LAB, basename(first)))
+  for (const file of [first, next]) copyFileSync(file, join(tree, LAB, basename(file)))
   const install = (file: string) => machine.attempt(`dpkg -i ${LAB}/${basename(file)}`, 300_000)
+  const active = (unit: string) =>
+    until(unit, async () => (await machine.property(unit, 'ActiveState')) === 'active')
 
   await machine.start()
   await machine.booted()
@@ -87,4 +90,29 @@ PODFENCE_K8S_API_ROOT=http://127.0.0.1:1
       t.equal(await machine.property(`podfence-${unit}`, 'NRestarts'), '0')
     await machine.run('systemctl disable --now podfence-controller')
   })
+
+  await t.test('an upgrade whose agent does not start ends well and says so', async t => {
+    const rules = () => machine.run('iptables-nft-save; ip6tables-nft-save')
+    const before = rulesOf(await rules())
+    t.match(before, 'podf-FORWARD')
+    write('etc/podfence/agent.yaml', 'hostname: node1\n')
+    const { code, err } = await install(next)
+    t.equal(code, 0)
+    t.match(err, /^podfence-agent did not start .*journalctl -u podfence-agent$/m)
+    t.notMatch(err, 'podfence-controller did')
+    t.match(
+      await machine.run('dpkg --status podfence'),
+      /^Status: install ok installed\n[\s\S]*^Version: .*next/m,
+    )
+    t.equal(rulesOf(await rules()), before, 'the rules stand')
+    t.match(await machine.run('journalctl -u podfence-agent'), /agent\.yaml.*hostname/)
+    write('etc/podfence/agent.yaml', 'hostName: node1\n')
+    await active('podfence-agent')
+    t.equal(rulesOf(await rules()), before)
+  })
 })
+
+/** Without what iptables-save tells of itself: times, and counters of built-in chains. */
+function rulesOf(saved: string): string {
+  return saved.replaceAll(/^#.*\n/gm, '').replaceAll(/\[\d+:\d+\]/g, '')
+}
