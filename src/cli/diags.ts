@@ -7,8 +7,9 @@ import { toolName } from '../kernel/backend.ts'
 import { readLegacyTables } from '../kernel/legacy-tables.ts'
 import { type Processes, systemProcesses } from '../kernel/process.ts'
 import { FAMILIES } from '../model/values.ts'
-import type { Settings } from '../runtime/setting-table.ts'
-import { addSettingFlags, commandSettings } from './setting-flags.ts'
+import { CONFIG_VARIABLE, environmentLayer, fileLayer } from '../runtime/setting-layers.ts'
+import { type SettingName, variableOf } from '../runtime/setting-table.ts'
+import { addSettingFlags, commandSources, fileless } from './setting-flags.ts'
 import type { Terminal } from './terminal.ts'
 
 /** What other programs say of this host: a file's name and the command. Nothing here changes anything. */
@@ -41,6 +42,12 @@ const VERBS = [
   ['render', '--stage', 'text'],
 ] as const
 
+interface Options {
+  readonly file?: string
+  readonly config?: string
+  readonly runDir?: string
+}
+
 export function command(terminal: Terminal): Command {
   const diags = new Command('diags')
     .description(
@@ -48,38 +55,41 @@ export function command(terminal: Terminal): Command {
         'settings are taken out of every text; addresses and names of workloads stay.',
     )
     .option('--file <file>', 'the archive to write; podfence-diags-TIME.tar.gz here when left out')
-  return addSettingFlags(diags, ['runDir']).action(
-    async ({ file, config }: { file?: string; config?: string }) => {
-      const { settings } = await commandSettings(diags, terminal)
-      const time = new Date().toISOString().replaceAll(/[-:]|\..*/g, '')
-      const name = `podfence-diags-${time}`
-      const archive = resolve(file ?? `${name}.tar.gz`)
-      const processes = systemProcesses()
-      const place = await mkdtemp(join(tmpdir(), 'podfence-diags-'))
-      try {
-        await mkdir(join(place, name))
-        const hide = hiding(await secretsOf(settings))
-        const keep = (entry: string, text: string) => writeFile(join(place, name, `${entry}.txt`), hide(text))
-        for (const [verb, ...args] of VERBS)
-          await keep(
-            `podfence-${verb}`,
-            await ownWords([verb, ...args, ...(config ? ['--config', config] : [])], terminal),
-          )
-        for (const [entry, program, ...args] of [...COMMANDS, ...(await saveCommands())])
-          await keep(entry, await words(processes, program, args))
-        await writeFile(archive, '', { mode: 0o600 })
-        const { code, stderr } = await processes.run('tar', ['-czf', archive, '-C', place, name])
-        if (code !== 0)
-          throw new PodfenceError('PREREQUISITE_MISSING', `tar cannot write ${archive}: ${stderr.trim()}`)
-      } finally {
-        await rm(place, { recursive: true, force: true })
-      }
-      terminal.out(archive)
-      terminal.note(
-        'It names workloads, addresses and labels of this node: look through it before you pass it on.',
-      )
-    },
-  )
+  return addSettingFlags(diags, ['runDir']).action(async (options: Options) => {
+    const time = new Date().toISOString().replaceAll(/[-:]|\..*/g, '')
+    const name = `podfence-diags-${time}`
+    const archive = resolve(options.file ?? `${name}.tar.gz`)
+    const processes = systemProcesses()
+    const place = await mkdtemp(join(tmpdir(), 'podfence-diags-'))
+    const asked = { ...terminal, env: { ...terminal.env, ...variables(options) } }
+    try {
+      await mkdir(join(place, name))
+      const hide = hiding(await secretsOf(diags, terminal))
+      const keep = (entry: string, text: string) => writeFile(join(place, name, `${entry}.txt`), hide(text))
+      for (const [verb, ...args] of VERBS)
+        await keep(`podfence-${verb}`, await ownWords([verb, ...args], asked))
+      for (const [entry, program, ...args] of [...COMMANDS, ...(await saveCommands())])
+        await keep(entry, await words(processes, program, args))
+      await writeFile(archive, '', { mode: 0o600 })
+      const { code, stderr } = await processes.run('tar', ['-czf', archive, '-C', place, name])
+      if (code !== 0)
+        throw new PodfenceError('PREREQUISITE_MISSING', `tar cannot write ${archive}: ${stderr.trim()}`)
+    } finally {
+      await rm(place, { recursive: true, force: true })
+    }
+    terminal.out(archive)
+    terminal.note(
+      'It names workloads, addresses and labels of this node: look through it before you pass it on.',
+    )
+  })
+}
+
+/** What this verb was told, for all that it asks: not each of them has these flags. */
+function variables({ config, runDir }: Options): Record<string, string> {
+  return {
+    ...(config === undefined ? {} : { [CONFIG_VARIABLE]: config }),
+    ...(runDir === undefined ? {} : { [variableOf('runDir')]: runDir }),
+  }
 }
 
 /** Both backends, but a legacy table only where it is loaded: to ask is to load it. */
@@ -111,12 +121,20 @@ async function ownWords(args: readonly string[], terminal: Terminal): Promise<st
   return [`$ podfence ${args.join(' ')}`, ...lines, `exit ${code}`, ''].join('\n')
 }
 
-/** The texts that must not get out, whether they stand in the settings or in a file that those name. */
-async function secretsOf(settings: Settings): Promise<string[]> {
-  const { etcdPassword, k8sAuthToken, etcdPasswordFile, k8sAuthTokenFile } = settings
-  const files = [etcdPasswordFile, k8sAuthTokenFile].filter(file => file !== null)
-  const texts = await Promise.all(files.map(file => readFile(file, 'utf8').catch(() => '')))
-  return [etcdPassword, k8sAuthToken, ...texts].map(text => (text ?? '').trim()).filter(text => text !== '')
+/**
+ * The texts that must not get out, whether they stand in the settings or in a file that those name: of every layer, and also
+ * where settings are wrong, which is when an archive is wanted most. (A file that is not YAML is nowhere printed.)
+ */
+async function secretsOf(diags: Command, terminal: Terminal): Promise<string[]> {
+  const { env, file } = await commandSources(diags, terminal).catch(() => fileless(diags, terminal))
+  const layers = [environmentLayer(env), ...(file === null ? [] : [fileLayer(file.path, file.entries)])]
+  const said = (name: SettingName) =>
+    layers.flatMap(({ given }) => (given.has(name) ? [String(given.get(name)!.raw)] : []))
+  const files = [...said('etcdPasswordFile'), ...said('k8sAuthTokenFile')]
+  const texts = await Promise.all(files.map(name => readFile(name, 'utf8').catch(() => '')))
+  return [...said('etcdPassword'), ...said('k8sAuthToken'), ...texts]
+    .map(text => text.trim())
+    .filter(text => text !== '')
 }
 
 function hiding(secrets: readonly string[]): (text: string) => string {

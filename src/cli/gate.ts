@@ -3,7 +3,7 @@ import { PodfenceError } from '../errors.ts'
 import { systemProcesses } from '../kernel/process.ts'
 import type { Family } from '../model/values.ts'
 import { closeGate, type GateReport } from '../runtime/close-gate.ts'
-import type { FileEntry } from '../runtime/setting-layers.ts'
+import { environmentLayer, fileLayer } from '../runtime/setting-layers.ts'
 import type { SettingName, Settings } from '../runtime/setting-table.ts'
 import { resolveSettings, type SettingSources, sourcesOf } from '../runtime/settings.ts'
 import { outputOption } from './output.ts'
@@ -30,40 +30,62 @@ export function command(terminal: Terminal): Command {
 
 /**
  * A typing error must not leave the node open: settings that are not the gate's own are not looked at, and what is wrong
- * in the file is left out, the whole file where it cannot be read; `trouble` is then what is wrong. Throws CONFIG_INVALID
- * for wrong flags and variables.
+ * in the environment and the file is left out, the whole file where it cannot be read. A name that no setting has counts
+ * as wrong, since a setting of the gate may be meant. `trouble` is then what is wrong. Throws CONFIG_INVALID for wrong flags.
  */
 async function gateSettings(
   gate: Command,
   terminal: Terminal,
 ): Promise<{ settings: Settings; trouble: PodfenceError | null }> {
-  const own = (sources: SettingSources) => resolveSettings(sourcesOf(sources, GATE_SETTINGS)).settings
   const bare = fileless(gate, terminal)
-  let file: SettingSources['file'] = null
-  try {
-    file = (await commandSources(gate, terminal)).file
-    return { settings: own({ ...bare, file }), trouble: null }
-  } catch (error) {
-    if (!isInvalid(error)) throw error
-    const withEntries = (entries: readonly FileEntry[]) => ({ ...bare, file: file && { ...file, entries } })
-    const right = (file?.entries ?? []).filter(entry => stands(() => own(withEntries([entry]))))
-    const rest = withEntries(right)
-    return { settings: own(stands(() => own(rest)) ? rest : bare), trouble: error }
+  const own = (env: SettingSources['env'], file: SettingSources['file']) =>
+    resolveSettings(sourcesOf({ ...bare, env, file }, GATE_SETTINGS)).settings
+  const stands = (env: SettingSources['env'], file: SettingSources['file']) =>
+    faultOf(() => own(env, file)) === null
+  own({}, null)
+
+  const read = await commandSources(gate, terminal).catch(invalid)
+  const { env, file } = read instanceof PodfenceError ? bare : read
+  const faults = [
+    ...(read instanceof PodfenceError ? [read.message] : []),
+    ...environmentLayer(env).errors,
+    ...(file === null ? [] : fileLayer(file.path, file.entries).errors),
+  ]
+  const fault = faultOf(() => own(env, file))
+  if (fault !== null) faults.push(fault)
+
+  const rightEnv = Object.fromEntries(
+    Object.entries(env).filter(([variable, value]) => stands({ [variable]: value }, null)),
+  )
+  const rightFile = file && {
+    ...file,
+    entries: file.entries.filter(entry => stands({}, { ...file, entries: [entry] })),
+  }
+  // What is right alone may contradict the rest.
+  const settings = stands(rightEnv, rightFile)
+    ? own(rightEnv, rightFile)
+    : stands(rightEnv, null)
+      ? own(rightEnv, null)
+      : own({}, null)
+  return {
+    settings,
+    trouble: faults.length === 0 ? null : new PodfenceError('CONFIG_INVALID', faults.join('\n')),
   }
 }
 
-function isInvalid(error: unknown): error is PodfenceError {
-  return error instanceof PodfenceError && error.code === 'CONFIG_INVALID'
-}
-
-function stands(resolve: () => unknown): boolean {
+/** What CONFIG_INVALID says of it; null: it is right. */
+function faultOf(resolve: () => unknown): string | null {
   try {
     resolve()
-    return true
+    return null
   } catch (error) {
-    if (isInvalid(error)) return false
-    throw error
+    return invalid(error).message
   }
+}
+
+function invalid(error: unknown): PodfenceError {
+  if (error instanceof PodfenceError && error.code === 'CONFIG_INVALID') return error
+  throw error
 }
 
 function reportText({ backend, closed, standing }: GateReport): string {

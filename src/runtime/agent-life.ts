@@ -1,8 +1,9 @@
 import type { KernelDriver } from '../kernel/driver.ts'
 import type { Repaired } from '../kernel/report.ts'
 import type { SourceEvent } from '../source/event.ts'
-import type { AgentNotes } from './agent-status.ts'
+import { type AgentNotes, endpointGround } from './agent-status.ts'
 import type { Clock } from './clock.ts'
+import { countStates } from './endpoint-states.ts'
 import type { Enforcement } from './enforcement.ts'
 import type { Health } from './health.ts'
 import type { LiveSettings } from './live-settings.ts'
@@ -105,12 +106,14 @@ export class AgentLife {
 
   /** Waits for a repair of what others have changed and tells of it; false when it could not be made. Never rejects. */
   async repaired(work: Promise<Repaired>): Promise<boolean> {
-    const { log, changed, enforcement } = this.#options
+    const { log, changed, enforcement, notes } = this.#options
     try {
       const repaired = await work
       enforcement.revisions.settle(repaired)
       const { repairedChains, repairedHooks, repairedSets } = repaired
       const count = repairedChains.length + repairedHooks.length + repairedSets.length
+      // What was refused may have been taken now.
+      if (notes.lastApply !== null && this.#count()) changed(false)
       if (count === 0) return true
       const names = [...repairedHooks, ...repairedChains].map(
         ({ family, table, chain }) => `${family} ${table} ${chain}`,
@@ -152,7 +155,7 @@ export class AgentLife {
     health.report('apply', null)
     if (enforcement.inSync) {
       notes.lastApply = new Date()
-      notes.enforcedEndpoints = enforcement.engine.endpoints().length
+      this.#count()
     }
     if (!this.#firstEnforced && enforcement.inSync) {
       this.#firstEnforced = true
@@ -165,6 +168,15 @@ export class AgentLife {
       void otherBackend.clear().then(() => changed(false))
     }
     changed(true)
+  }
+
+  /** Notes how many endpoints are in each state; true when that has changed. */
+  #count(): boolean {
+    const { enforcement, driver, notes } = this.#options
+    const before = notes.endpoints
+    const now = countStates(enforcement.endpoints(), endpointGround(enforcement, driver, null))
+    notes.endpoints = now
+    return now.enforced !== before.enforced || now.closed !== before.closed || now.failed !== before.failed
   }
 
   #failed(err: unknown, pause: number): void {

@@ -3,7 +3,7 @@ import type { KubernetesProblem } from '../model/kubernetes/problem.ts'
 import type { Rejection } from '../model/values.ts'
 import type { PolicyWarning } from '../policy/warning.ts'
 import type { NameCollision } from '../render/name.ts'
-import { type EndpointGround, endpointStates } from './endpoint-states.ts'
+import { type EndpointCounts, type EndpointGround, endpointStates } from './endpoint-states.ts'
 import type { Enforcement } from './enforcement.ts'
 import type { Health } from './health.ts'
 import type { IgnoredKey } from './setting-layers.ts'
@@ -23,7 +23,7 @@ export interface AgentNotes {
   applyFailure: string | null
   lastApply: Date | null
   /** Workload endpoints of this node at the last apply. */
-  enforcedEndpoints: number
+  endpoints: EndpointCounts
   lastRefresh: Date | null
   ignoredConfig: readonly IgnoredKey[]
   needRestart: readonly string[]
@@ -46,7 +46,7 @@ export function newNotes(host: string, sourceName: string): AgentNotes {
     mismatch: null,
     applyFailure: null,
     lastApply: null,
-    enforcedEndpoints: 0,
+    endpoints: { enforced: 0, closed: 0, failed: 0 },
     lastRefresh: null,
     ignoredConfig: [],
     needRestart: [],
@@ -109,14 +109,20 @@ export function agentStatus(
 
 /** The agent's state in one line, for systemd. What is enforced stands first, what hinders the next change after it. */
 export function statusLine(notes: AgentNotes): string {
-  const { sourceName, connected, connectionReason, waitingFor, applyFailure, lastApply, enforcedEndpoints } =
-    notes
+  const { sourceName, connected, connectionReason, waitingFor, applyFailure, lastApply } = notes
   const waiting = waitingFor === null ? null : `waiting for ${sourceName}: ${waitingFor}`
   if (lastApply === null) return applyFailure ?? waiting ?? 'in sync, writing the first rules'
   const lost = connected ? null : `${sourceName} is away: ${connectionReason}`
-  return [`enforcing ${enforcedEndpoints} workload endpoints`, applyFailure, waiting ?? lost]
+  return [enforcedLine(notes.endpoints), applyFailure, waiting ?? lost]
     .filter(part => part !== null)
     .join('; ')
+}
+
+function enforcedLine({ enforced, closed, failed }: EndpointCounts): string {
+  if (closed + failed === 0) return `enforcing ${enforced} workload endpoints`
+  const others = Object.entries({ failed, closed }).filter(([, count]) => count > 0)
+  const told = others.map(([state, count]) => `${count} ${state}`).join(', ')
+  return `enforcing ${enforced} of ${enforced + closed + failed} workload endpoints (${told}: podfence status)`
 }
 
 function asRejection({ key, reason, remedy, column }: KubernetesProblem): Rejection {

@@ -18,33 +18,66 @@ export interface EndpointGround {
   readonly pending: string | null
 }
 
+/** How many endpoints are in each state once nothing is pending. */
+export interface EndpointCounts {
+  readonly enforced: number
+  readonly closed: number
+  readonly failed: number
+}
+
 /** The states of local endpoints: each concerned only by what the kernel holds or lacks for it. */
 export function endpointStates(endpoints: readonly PlacedLocal[], ground: EndpointGround): EndpointStatus[] {
   const lacks = new Lacks(ground.unmet, ground.view)
-  return endpoints.map(endpoint => stateOf(endpoint, lacks.of(endpoint), ground))
+  return endpoints.map(endpoint => stateOf(endpoint, lacks, ground))
 }
 
-function stateOf(endpoint: PlacedLocal, lack: string | null, ground: EndpointGround): EndpointStatus {
-  const { id, unseen } = endpoint
-  const { pending, nameless } = ground
-  const own = (['from', 'to'] as const).find(direction => nameless.has(endpointIdentity(id, direction)))
-  const closed =
-    endpoint.closed ??
-    (own === undefined ? null : `another chain has the name of the one for what goes ${own} it`)
+/** The same, counted; far cheaper, since it is done after every apply. */
+export function countStates(
+  endpoints: readonly PlacedLocal[],
+  ground: Omit<EndpointGround, 'pending'>,
+): EndpointCounts {
+  const lacks = new Lacks(ground.unmet, ground.view)
+  const counts = { enforced: 0, closed: 0, failed: 0 }
+  for (const endpoint of endpoints) {
+    if (failureOf(endpoint, lacks) !== null) counts.failed++
+    else if (closureOf(endpoint, ground) !== null) counts.closed++
+    else counts.enforced++
+  }
+  return counts
+}
+
+function stateOf(endpoint: PlacedLocal, lacks: Lacks, ground: EndpointGround): EndpointStatus {
+  const { pending } = ground
+  const failure = failureOf(endpoint, lacks)
+  const closure = closureOf(endpoint, ground)
   const policies = [...new Set(listsOf(endpoint).map(list => list.slice(0, list.lastIndexOf(':'))))]
   const base = {
-    id,
+    id: endpoint.id,
     interface: endpoint.interface,
     addresses: [...endpoint.addresses4, ...endpoint.addresses6],
     policies,
   }
-  if (unseen !== null) {
-    const where = unseen.what === 'all' ? '' : ' between workloads of its bridge, and closed to all others'
-    return { ...base, state: 'failed', reason: `NOT ENFORCED${where}: ${unseen.why}` }
-  }
-  if (lack !== null) return { ...base, state: 'failed', reason: lack }
-  if (pending !== null) return { ...base, state: 'pending', reason: closed ?? pending }
-  return { ...base, state: closed === null ? 'enforced' : 'closed', reason: closed }
+  if (failure !== null) return { ...base, state: 'failed', reason: failure }
+  if (pending !== null) return { ...base, state: 'pending', reason: closure ?? pending }
+  return { ...base, state: closure === null ? 'enforced' : 'closed', reason: closure }
+}
+
+/** Why policy does not hold for it; null: it does, or all is closed. */
+function failureOf(endpoint: PlacedLocal, lacks: Lacks): string | null {
+  const { unseen } = endpoint
+  if (unseen === null) return lacks.of(endpoint)
+  const where = unseen.what === 'all' ? '' : ' between workloads of its bridge, and closed to all others'
+  return `NOT ENFORCED${where}: ${unseen.why}`
+}
+
+/** Why it is closed where policy would not close it; null: it is not. */
+function closureOf(
+  { id, closed }: PlacedLocal,
+  { nameless }: Pick<EndpointGround, 'nameless'>,
+): string | null {
+  if (closed !== null || nameless.size === 0) return closed
+  const own = (['from', 'to'] as const).find(direction => nameless.has(endpointIdentity(id, direction)))
+  return own === undefined ? null : `another chain has the name of the one for what goes ${own} it`
 }
 
 function listsOf({ ingress, egress }: LocalEndpoint): readonly RuleListId[] {

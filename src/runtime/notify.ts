@@ -88,8 +88,10 @@ export class Notifier {
   async #say(state: readonly string[]): Promise<void> {
     const getsOn = this.#getsOn
     this.#getsOn = false
-    if (await this.#send(getsOn ? [...state, 'WATCHDOG=1'] : state)) this.#received = state.join(' ')
-    else this.#getsOn ||= getsOn
+    const received = await this.#send(getsOn ? [...state, 'WATCHDOG=1'] : state)
+    // Without a receipt systemd may have it or not.
+    this.#received = received ? state.join(' ') : ''
+    if (!received) this.#getsOn ||= getsOn
     this.#dropPause = this.#clock.after(PAUSE_MS, () => {
       this.#isBusy = false
       this.#tell()

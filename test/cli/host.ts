@@ -78,48 +78,6 @@ function pairsOf(text: string): [string, string][] {
   return kvs.map(({ key, value }) => [decode(key), decode(value)])
 }
 
-t.test('gate: closes once, whatever is wrong with settings that are not its own', { skip }, async t => {
-  const directory = t.testdir({ 'agent.yaml': 'interfacePrefixes: [veth]\nsource: nowhere\n' })
-  const config = ['--config', join(directory, 'agent.yaml'), '--backend', 'nft']
-  t.match(await podfence(['gate', ...config]), {
-    code: 0,
-    out: 'workloads are closed now: IPv4 and IPv6, iptables-nft\n',
-  })
-  t.match(execFileSync('iptables-nft', ['-S'], { encoding: 'utf8' }), '-A podf-FORWARD -i veth+ -j DROP')
-  t.match(await podfence(['gate', ...config]), {
-    code: 0,
-    out: 'rules of podfence stand already: IPv4 and IPv6\n',
-  })
-  const told = JSON.parse((await podfence(['gate', ...config, '-o', 'json'])).out)
-  t.same(told, { schema: 1, backend: 'nft', closed: [], standing: [4, 6] })
-  t.match(await podfence(['gate', '--interface-prefixes', 'a/b']), {
-    code: 2,
-    err: /interfacePrefixes|--interface-prefixes/,
-  })
-  const cleanup = async () => t.equal((await podfence(['cleanup', '--run-dir', directory])).code, 0)
-  await cleanup()
-
-  await t.test('what is wrong in the file is named, and closed is what stands without that', async t => {
-    for (const [text, closed] of [
-      ['interfacePrefixes: [gke\n', 'cali+'],
-      ['interfacePrefixes: [veth]\nnodeToWorkload: perhaps\n', 'veth+'],
-    ] as const) {
-      const broken = t.testdir({ 'agent.yaml': text })
-      const file = join(broken, 'agent.yaml')
-      t.match(await podfence(['gate', '--config', file, '--backend', 'nft']), {
-        code: 2,
-        out: 'workloads are closed now: IPv4 and IPv6, iptables-nft\n',
-        err: file,
-      })
-      t.match(
-        execFileSync('iptables-nft', ['-S'], { encoding: 'utf8' }),
-        `-A podf-FORWARD -i ${closed} -j DROP`,
-      )
-      await cleanup()
-    }
-  })
-})
-
 t.test('diags: an archive of what this host says, without the secrets', { skip }, async t => {
   const directory = t.testdir({ password: 'hunter22\n' })
   const archive = join(directory, 'diags.tar.gz')
@@ -153,6 +111,32 @@ t.test('diags: an archive of what this host says, without the secrets', { skip }
   for (const name of readdirSync(directory).filter(name => name.endsWith('.txt')))
     t.notMatch(readFileSync(join(directory, name), 'utf8'), /hunter22|s3cr3t/, name)
   t.notOk(existsSync(join(directory, 'ip6tables-legacy-save.txt')), 'a legacy table is not loaded for it')
+})
+
+t.test('diags: wrong settings are told in it, and hide the secrets no less', { skip }, async t => {
+  const directory = t.testdir({
+    'agent.yaml': 'etcdPasword: x\netcdPassword: hunter22\nnodeToWorkload: hunter22\n',
+  })
+  const archive = join(directory, 'diags.tar.gz')
+  const runDir = await agentWith(t, { status: () => sampleStatus() })
+  const config = join(directory, 'agent.yaml')
+  const said = await podfence(['diags', '--file', archive, '--config', config, '--run-dir', runDir])
+  t.match(said, { code: 0, out: `${archive}\n` })
+  execFileSync('tar', ['-xzf', archive, '-C', directory, '--strip-components=1'])
+  const text = (name: string) => readFileSync(join(directory, `${name}.txt`), 'utf8')
+  t.match(text('podfence-version'), /^\$ podfence version\npodfence \d/)
+  t.match(
+    text('podfence-config'),
+    /agent\.yaml:1: \\"etcdPasword\\" is no setting.*\\"\[removed\]\\"\.[\s\S]*exit 2/,
+  )
+  for (const name of readdirSync(directory).filter(name => name.endsWith('.txt')))
+    t.notMatch(readFileSync(join(directory, name), 'utf8'), /hunter22/, name)
+
+  writeFileSync(config, 'etcdPassword: hunter22\netcdUser: agent\n')
+  t.match(await podfence(['diags', '--file', archive, '--config', config, '--run-dir', runDir]), { code: 0 })
+  execFileSync('tar', ['-xzf', archive, '-C', directory, '--strip-components=1'])
+  t.match(text('podfence-status'), /"pid": 42/, 'the agent of that directory is asked')
+  t.match(text('podfence-config'), /"value": "agent"/, 'and that file is read')
 })
 
 t.test('check and cleanup on a host of its own', { skip }, async t => {

@@ -8,7 +8,8 @@ import type { Family, WorkloadEndpoint } from '../../src/model/values.ts'
 import type { KernelDelta } from '../../src/render/kernel-delta.ts'
 import { openDoors } from '../../src/runtime/agent-doors.ts'
 import { AgentLife } from '../../src/runtime/agent-life.ts'
-import { agentStatus, newNotes } from '../../src/runtime/agent-status.ts'
+import { agentStatus, endpointGround, newNotes, statusLine } from '../../src/runtime/agent-status.ts'
+import { countStates } from '../../src/runtime/endpoint-states.ts'
 import { Enforcement } from '../../src/runtime/enforcement.ts'
 import { Health } from '../../src/runtime/health.ts'
 import { LiveSettings } from '../../src/runtime/live-settings.ts'
@@ -106,6 +107,7 @@ function agent(sources = SOURCES, elsewhere: readonly Family[] = []) {
   })
   const watch: Source = { name: 'test', run: async () => {}, relist: () => {} }
   const notes = newNotes('node1', 'test')
+  const told: (string | undefined)[] = []
   const life = new AgentLife({
     live,
     source: { watch, statusStore: null, gated: false, attachments: null, close: () => {} },
@@ -119,10 +121,11 @@ function agent(sources = SOURCES, elsewhere: readonly Family[] = []) {
     health: new Health(clock),
     watchdog: new Watchdog(clock, 1000),
     notes,
-    changed: () => {},
+    changed: () => told.push(statusLine(notes).split(';')[0]),
   })
   const statusNow = () => agentStatus(notes, enforcement, kernel.driver, new Health(clock))
-  return { enforcement, life, kernel, looked, clock, statusNow }
+  const counted = () => countStates(enforcement.endpoints(), endpointGround(enforcement, kernel.driver, null))
+  return { enforcement, life, kernel, looked, clock, told, statusNow, counted }
 }
 
 const snapshot = (entries: Record<string, string> = {}): SourceEvent => ({
@@ -269,23 +272,44 @@ t.test('a revision is enforced when all of it is acknowledged, and applied when 
   t.same(revisions(), ['4', '4', '4'], 'what only stays over means nothing for any packet')
 })
 
+t.test("systemd's line counts what is enforced, and hears when a refresh has changed that", async t => {
+  const { life, kernel, told, clock } = agent()
+  kernel.unmet.refused = [refusal('profile db inbound')]
+  life.begin()
+  life.take(snapshot(TWO))
+  await clock.advance(100)
+  t.equal(told.at(-1), 'enforcing 1 of 2 workload endpoints (1 failed: podfence status)')
+  const repaired = () =>
+    life.repaired(Promise.resolve({ ...NOTHING, repairedChains: [], repairedHooks: [], repairedSets: [] }))
+  told.length = 0
+  await repaired()
+  t.same(told, [])
+  kernel.unmet.refused = []
+  await repaired()
+  await repaired()
+  t.same(told, ['enforcing 2 workload endpoints'])
+  await life.stop()
+})
+
 t.test('an endpoint that only the rendered rules close, or never meet, is not called enforced', async t => {
-  const { enforcement, statusNow } = agent({ ...SOURCES, flags: new Map() })
+  const { enforcement, statusNow, counted } = agent({ ...SOURCES, flags: new Map() })
   enforcement.take(
     snapshot({ ...TWO, ...workload('c', '"name":"veth3","profile_ids":["db"],"ipv4_nets":["10.0.0.3"]') }),
   )
   await enforcement.step()
   const third = () => statusNow().endpoints[2]
   t.match(third(), { state: 'failed', reason: /NOT ENFORCED: .*no workload prefix, and no bridge is set/ })
+  t.same(counted(), { enforced: 2, closed: 0, failed: 1 })
   const options = renderOptions(new LiveSettings(SOURCES, QUIET).now, TRAITS)
   enforcement.setRenderOptions({ ...options, bridgeFilter: false })
   t.match(third(), { state: 'failed', reason: /NOT ENFORCED between workloads of its bridge.*br_netfilter/ })
   enforcement.setRenderOptions(options)
   t.match(third(), { state: 'enforced', reason: null })
+  t.same(counted(), { enforced: 3, closed: 0, failed: 0 })
 })
 
 t.test('what is closed since another has its name is told', async t => {
-  const { enforcement, statusNow } = agent()
+  const { enforcement, statusNow, counted } = agent()
   enforcement.take(snapshot(TWO))
   await enforcement.step()
   const holder = 'endpoint from node1/k8s/b/eth0'
@@ -294,6 +318,7 @@ t.test('what is closed since another has its name is told', async t => {
   const { endpoints, policyWarnings } = statusNow()
   t.match(endpoints[0], { state: 'closed', reason: /another chain has the name/ })
   t.match(endpoints[1], { state: 'enforced', reason: null })
+  t.same(counted(), { enforced: 1, closed: 1, failed: 0 })
   t.match(policyWarnings, [
     { level: 'red', subject: refused, text: /podf-from-x .* is that of endpoint from/ },
   ])

@@ -72,6 +72,20 @@ t.test('what systemd was too late to look at is said again until it is received'
   t.same(said(), ['systemd-notify --ready --status=enforcing WATCHDOG=1'])
 })
 
+t.test('what got no receipt may have been taken all the same, so what held before is said again', async t => {
+  const { clock, notifier, play, said } = played()
+  await notifier.ready('in sync')
+  await clock.advance(1000)
+  play.answer = async () => ({ code: 1 })
+  notifier.status('away')
+  await clock.advance(0)
+  notifier.status('in sync')
+  play.answer = async () => ({ code: 0 })
+  said()
+  await clock.advance(2000)
+  t.same(said(), ['systemd-notify --ready --status=in sync'])
+})
+
 t.test('one message is under way at a time; what happens meanwhile is in the next', async t => {
   const { clock, notifier, play, said } = played()
   let receive: (ended: { code: number }) => void = () => {}

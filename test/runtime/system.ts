@@ -81,8 +81,18 @@ t.test("systemd's line: what is enforced first, then what hinders the next chang
   t.equal(line({ waitingFor: 'not connected' }), 'waiting for etcd http://127.0.0.1:2379: not connected')
   t.equal(line({ waitingFor: null }), 'in sync, writing the first rules')
   t.equal(line({ applyFailure: 'the lock is held' }), 'the lock is held')
-  const enforced = { connected: true, lastApply: new Date(), enforcedEndpoints: 2, applyFailure: null }
+  const enforced = {
+    connected: true,
+    lastApply: new Date(),
+    endpoints: { enforced: 2, closed: 0, failed: 0 },
+    applyFailure: null,
+  }
   t.equal(line(enforced), 'enforcing 2 workload endpoints')
+  t.equal(
+    line({ endpoints: { enforced: 0, closed: 1, failed: 30 } }),
+    'enforcing 0 of 31 workload endpoints (30 failed, 1 closed: podfence status)',
+  )
+  line({ endpoints: { enforced: 2, closed: 0, failed: 0 } })
   t.equal(
     line({ connected: false, connectionReason: 'refused', applyFailure: 'no memory' }),
     'enforcing 2 workload endpoints; no memory; etcd http://127.0.0.1:2379 is away: refused',
