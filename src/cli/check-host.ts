@@ -64,12 +64,17 @@ export async function checkBridges(
   ]
 }
 
-/** The lock that all users of iptables on a host share; in a container it must be the host's. */
+/** Where the lock is that all users of iptables on a host share. */
+export function lockPath(env: Readonly<Record<string, string | undefined>>): string {
+  return env.XTABLES_LOCKFILE ?? '/run/xtables.lock'
+}
+
+/** Whether we can take the lock; in a container it must be the host's. */
 export async function checkLock(
   files: HostFiles,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<Finding> {
-  const path = env.XTABLES_LOCKFILE ?? '/run/xtables.lock'
+  const path = lockPath(env)
   const there = (await files.text(path)) !== null
   if (await files.writable(there ? path : dirname(path)))
     return green('lock', there ? `${path} can be taken` : `${path} can be made`)

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { Settings } from '../runtime/setting-table.ts'
-import { STATUS_FILE, type Status } from '../runtime/status.ts'
+import { type EndpointStatus, STATUS_FILE, type Status } from '../runtime/status.ts'
 import { type Finding, green, yellow } from './finding.ts'
 import type { HostFiles } from './host-files.ts'
 
@@ -27,25 +27,64 @@ export async function checkInterfaces(
       `none is named ${patterns}, and no bridge is set`,
       'Where workloads run here already, set interfacePrefixes or bridges to what carries them.',
     )
-  const owned = await ownedInterfaces(files, runDir)
+  const endpoints = await toldEndpoints(files, runDir)
   const says = `${gates.length} named ${patterns}; bridges: ${bridges.join(', ') || 'none'}`
-  if (owned === null) return green('interfaces', `${says}; no agent has told whose they are`)
+  if (endpoints === null) return green('interfaces', `${says}; no agent has told whose they are`)
+  return judge(says, gates, endpoints, bridges)
+}
+
+/** An endpoint that is told by its addresses hangs on one of the interfaces that nobody names, or on a bridge. */
+function judge(
+  says: string,
+  gates: readonly string[],
+  endpoints: readonly ToldEndpoint[],
+  bridges: readonly string[],
+): Finding {
+  const owned = new Set(endpoints.map(({ interface: name }) => name))
   const unknown = gates.filter(name => !owned.has(name))
-  if (unknown.length === 0) return green('interfaces', `${says}; each has its endpoint`)
-  const some = unknown.slice(0, MOST_NAMES).join(', ')
+  const nameless = endpoints.filter(({ interface: name }) => name === null).length
+  const portless = endpoints.filter(({ interface: name }) => name !== null && bridges.includes(name)).length
+  const parts = [
+    says,
+    ...(unknown.length === 0 ? ['each has its endpoint'] : []),
+    ...(nameless === 0 ? [] : [`${counted(nameless)} told by their addresses`]),
+  ]
+  const closed = unknown.length - nameless
+  if (closed > 0) {
+    const some = unknown.slice(0, MOST_NAMES).join(', ')
+    const which =
+      nameless === 0
+        ? `${closed} without an endpoint are closed: ${some}`
+        : `at least ${closed} without an endpoint are closed, among: ${some}`
+    return yellow(
+      'interfaces',
+      [...parts, which].join('; '),
+      'They open when the source has an endpoint with that interface; what is no workload needs another name.',
+    )
+  }
+  const bridged = portless + (bridges.length === 0 ? 0 : nameless - unknown.length)
+  if (bridged === 0) return green('interfaces', parts.join('; '))
   return yellow(
     'interfaces',
-    `${says}; ${unknown.length} without an endpoint are closed: ${some}`,
-    'They open when the source has an endpoint with that interface; what is no workload needs another name.',
+    [...parts, `endpoints whose bridge port is not known: ${bridged}; any port may use their addresses`].join(
+      '; ',
+    ),
+    'Where the CNI plugin podfence-cni stands in the chain, it tells the agent the port of each pod that starts.',
   )
 }
 
-async function ownedInterfaces(files: HostFiles, runDir: string): Promise<ReadonlySet<string> | null> {
+function counted(endpoints: number): string {
+  return endpoints === 1 ? '1 endpoint is' : `${endpoints} endpoints are`
+}
+
+type ToldEndpoint = Pick<EndpointStatus, 'interface'>
+
+/** The endpoints of the status file; null where no agent has written one. */
+async function toldEndpoints(files: HostFiles, runDir: string): Promise<readonly ToldEndpoint[] | null> {
   const text = await files.text(join(runDir, STATUS_FILE))
   if (text === null) return null
   try {
-    const { endpoints } = JSON.parse(text) as Status
-    return new Set(endpoints.flatMap(({ interface: name }) => (name === null ? [] : [name])))
+    return (JSON.parse(text) as Status).endpoints.map(({ interface: name }) => ({ interface: name }))
   } catch {
     return null
   }

@@ -1,6 +1,7 @@
 import type { Backend } from '../kernel/backend.ts'
 import { kernelCounters } from '../kernel/counters.ts'
-import { readTable } from '../kernel/picture.ts'
+import { PREFIX } from '../kernel/own-names.ts'
+import { readTable, type TablePicture } from '../kernel/picture.ts'
 import type { Processes } from '../kernel/process.ts'
 import { FAMILIES, type Family } from '../model/values.ts'
 import { FORWARD_CHAIN } from '../render/hooks.ts'
@@ -15,14 +16,22 @@ async function placeOf(processes: Processes, backend: Backend, family: Family): 
   const what = `FORWARD (IPv${family})`
   try {
     const table = await readTable({ processes, backend, counters: kernelCounters() }, family, 'filter')
-    return judge(what, table.get('FORWARD') ?? [])
+    return judge(what, table)
   } catch (error) {
     return red(what, `cannot be read: ${(error as Error).message}`, 'Run podfence check as root.')
   }
 }
 
-function judge(what: string, rules: readonly string[]): Finding {
+function judge(what: string, table: TablePicture): Finding {
+  const rules = table.get('FORWARD') ?? []
   const ours = rules.indexOf(`-j ${FORWARD_CHAIN}`)
+  // A cleanup takes our chains along, so what stands without the jump has lost it to somebody else.
+  if (ours < 0 && [...table.keys()].some(chain => chain.startsWith(PREFIX)))
+    return red(
+      what,
+      `our jump is gone though our chains stand, so all workloads are open; there now: ${owners(rules)}`,
+      'A running agent puts it back; where none runs, start it, or let podfence gate put it back.',
+    )
   if (ours < 0)
     return green(what, `no jump of ours yet, so no agent or gate has run here; there now: ${owners(rules)}`)
   const [before, after] = [rules.slice(0, ours), rules.slice(ours + 1)]

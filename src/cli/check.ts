@@ -2,7 +2,7 @@ import { release } from 'node:os'
 import { Command } from 'commander'
 import { CATALOGUE } from '../errors.ts'
 import { systemProcesses } from '../kernel/process.ts'
-import type { Settings } from '../runtime/setting-table.ts'
+import { resolveSettings, type SettingSources } from '../runtime/settings.ts'
 import { checkCertificates } from './check-certificates.ts'
 import { checkClock } from './check-clock.ts'
 import { checkBridges, checkCapabilities, checkLock, checkSysctls } from './check-host.ts'
@@ -11,10 +11,12 @@ import { checkKernel } from './check-kernel.ts'
 import { checkPlace } from './check-place.ts'
 import { checkBackend, checkPrograms } from './check-programs.ts'
 import { checkSource } from './check-source.ts'
+import { checkStoreSettings } from './check-store-settings.ts'
+import { checkUnitUser } from './check-unit-user.ts'
 import { type Finding, green, yellow } from './finding.ts'
 import { hostFiles } from './host-files.ts'
 import { outputOption } from './output.ts'
-import { addSettingFlags, commandSettings } from './setting-flags.ts'
+import { addSettingFlags, commandSources } from './setting-flags.ts'
 import { oneLine } from './table.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -26,15 +28,15 @@ export function command(terminal: Terminal, ended: (exitCode: number) => void): 
     )
     .addOption(outputOption('table', 'json'))
   return addSettingFlags(check).action(async (options: { output: string }) => {
-    const { settings } = await commandSettings(check, terminal)
-    const findings = await examine(settings, terminal)
+    const findings = await examine(await commandSources(check, terminal), terminal)
     if (options.output === 'json') terminal.out(JSON.stringify({ schema: 1, findings }, null, 2))
     else terminal.out(findings.map(finding => line(finding, terminal)).join('\n'))
     if (findings.some(({ level }) => level === 'red')) ended(exit)
   })
 }
 
-async function examine(settings: Settings, terminal: Terminal): Promise<Finding[]> {
+async function examine(sources: SettingSources, terminal: Terminal): Promise<Finding[]> {
+  const { settings } = resolveSettings(sources)
   const processes = systemProcesses()
   const { env } = terminal
   const [{ backend, findings }, ...others] = await Promise.all([
@@ -47,13 +49,22 @@ async function examine(settings: Settings, terminal: Terminal): Promise<Finding[
     checkInterfaces(settings, hostFiles),
     checkClock(processes),
     checkSource(settings, hostFiles, env),
+    checkStoreSettings(sources),
     checkCertificates(settings, hostFiles, env, new Date()),
   ])
   const kernel =
     backend === null
       ? [yellow('kernel', 'not probed, since there is no iptables', 'Install iptables first.')]
       : [...(await checkKernel(processes, backend)), ...(await checkPlace(processes, backend))]
-  return [green('system', `Linux ${release()}`), ...findings, ...kernel, ...others.flat()]
+  const unitUser = await checkUnitUser(settings, {
+    processes,
+    files: hostFiles,
+    env,
+    backend,
+    settingsFile: sources.file?.path ?? null,
+    uid: process.getuid?.(),
+  })
+  return [green('system', `Linux ${release()}`), ...findings, ...kernel, ...others.flat(), ...unitUser]
 }
 
 function line({ level, what, says, remedy }: Finding, terminal: Terminal): string {

@@ -10,7 +10,13 @@ import { outputOption } from './output.ts'
 import { addSettingFlags, commandSources, fileless } from './setting-flags.ts'
 import type { Terminal } from './terminal.ts'
 
-const GATE_SETTINGS: readonly SettingName[] = ['interfacePrefixes', 'bridges', 'backend', 'nodeToWorkload']
+/** What decides whom `podfence gate` closes, and the agent before its first sync. */
+export const GATE_SETTINGS: readonly SettingName[] = [
+  'interfacePrefixes',
+  'bridges',
+  'backend',
+  'nodeToWorkload',
+]
 
 export function command(terminal: Terminal): Command {
   const gate = new Command('gate')

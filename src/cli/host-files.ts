@@ -1,4 +1,4 @@
-import { access, constants, readdir, readFile } from 'node:fs/promises'
+import { access, constants, readdir, readFile, realpath } from 'node:fs/promises'
 
 /** The files of the host that a check reads. */
 export interface HostFiles {
@@ -7,6 +7,8 @@ export interface HostFiles {
   writable(path: string): Promise<boolean>
   /** What a directory holds, sorted; null as above. */
   names(directory: string): Promise<readonly string[] | null>
+  /** Where the path leads when all symbolic links are followed; null as above. */
+  real(path: string): Promise<string | null>
 }
 
 export const hostFiles: HostFiles = {
@@ -28,6 +30,13 @@ export const hostFiles: HostFiles = {
   async names(directory) {
     try {
       return (await readdir(directory)).sort()
+    } catch {
+      return null
+    }
+  },
+  async real(path) {
+    try {
+      return await realpath(path)
     } catch {
       return null
     }

@@ -1,10 +1,7 @@
-import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
-import { checkCertificates } from '../../src/cli/check-certificates.ts'
 import { checkClock } from '../../src/cli/check-clock.ts'
 import { checkBridges, checkCapabilities, checkLock, checkSysctls } from '../../src/cli/check-host.ts'
 import { checkInterfaces } from '../../src/cli/check-interfaces.ts'
@@ -12,55 +9,8 @@ import { checkKernel } from '../../src/cli/check-kernel.ts'
 import { checkPlace } from '../../src/cli/check-place.ts'
 import { checkBackend, checkPrograms } from '../../src/cli/check-programs.ts'
 import { checkSource } from '../../src/cli/check-source.ts'
-import type { Finding } from '../../src/cli/finding.ts'
-import type { HostFiles } from '../../src/cli/host-files.ts'
 import { table } from '../../src/cli/table.ts'
-import type { Ended, Processes, RunOptions } from '../../src/kernel/process.ts'
-import type { SettingName, Settings } from '../../src/runtime/setting-table.ts'
-import { resolveSettings } from '../../src/runtime/settings.ts'
-
-type Answer = Partial<Ended> | undefined
-
-/** Programs that answer as given; those without an answer are not installed. */
-function programs(
-  answer: (file: string, args: readonly string[], options?: RunOptions) => Answer,
-): Processes {
-  const absent: Ended = { code: null, signal: null, stdout: '', stderr: '', timedOut: false, missing: true }
-  const never = () => {
-    throw new Error('not used')
-  }
-  return {
-    async run(file, args, options) {
-      const said = answer(file, args, options)
-      return said === undefined ? absent : { ...absent, missing: false, code: 0, ...said }
-    },
-    start: never,
-    stopAll: () => {},
-  }
-}
-
-function files(
-  texts: Record<string, string>,
-  writable: readonly string[] = [],
-  directories: Record<string, readonly string[]> = {},
-): HostFiles {
-  return {
-    text: async path => texts[path] ?? null,
-    writable: async path => writable.includes(path),
-    names: async path => directories[path] ?? null,
-  }
-}
-
-/** All settings, of which these are given. */
-function settings(given: Partial<Record<SettingName, string>>): Settings {
-  const flags = new Map(Object.entries(given) as [SettingName, string][])
-  const host = { hostname: 'node1' }
-  return resolveSettings({ flags, env: {}, file: null, store: new Map(), host }).settings
-}
-
-function levels(findings: readonly Finding[]): string[] {
-  return findings.map(({ what, level }) => `${what} ${level}`)
-}
+import { type Answer, files, levels, programs, settings } from './support/check-host.ts'
 
 t.test('programs: there, missing, broken', async t => {
   const found = await checkPrograms(
@@ -234,6 +184,11 @@ t.test('who else decides in FORWARD, and in which order', async t => {
     level: 'yellow',
     says: 'these decide before us: DOCKER-USER (2 rules), no target; after us: nothing',
   })
+  t.match(await found(':podf-FORWARD - [0:0]', '-A FORWARD -j KUBE-FORWARD'), {
+    level: 'red',
+    says: /^our jump is gone.*open.*there now: KUBE-FORWARD$/,
+    remedy: /podfence gate/,
+  })
   const unreadable = await checkPlace(
     programs(() => ({ code: 4, stderr: 'Permission denied\n' })),
     'legacy',
@@ -260,9 +215,37 @@ t.test('the interfaces that are workloads, and whether an agent knows whose', as
     level: 'green',
     says: /each has its endpoint/,
   })
-  t.match(await checkInterfaces(given, links(['cali1', 'veth2'], status)), {
+  const named = { endpoints: [{ interface: 'cali1' }] }
+  t.match(await checkInterfaces(given, links(['cali1', 'veth2'], named)), {
     level: 'yellow',
     says: /1 without an endpoint are closed: veth2$/,
+  })
+  const nameless = { endpoints: [{ interface: 'cali1' }, { interface: null }, { interface: null }] }
+  t.match(await checkInterfaces(given, links(['cali1', 'veth2', 'veth3'], nameless)), {
+    level: 'green',
+    says: /^3 named .*; 2 endpoints are told by their addresses$/,
+  })
+  t.match(await checkInterfaces(given, links(['cali1', 'lo'], nameless)), {
+    level: 'green',
+    says: /^1 named .*; each has its endpoint; 2 endpoints are told by their addresses$/,
+  })
+  t.match(await checkInterfaces(given, links(['cali1', 'veth2', 'veth3', 'veth4'], nameless)), {
+    level: 'yellow',
+    says: /; 2 endpoints are told by their addresses; at least 1 without an endpoint are closed, among: veth2, veth3, veth4$/,
+  })
+  const bridged = { ...given, bridges: ['cbr0'] }
+  for (const name of [null, 'cbr0'])
+    t.match(
+      await checkInterfaces(bridged, links(['cbr0', 'lo'], { endpoints: [{ interface: name }] })),
+      {
+        level: 'yellow',
+        says: /^0 named .*; bridges: cbr0; .*endpoints whose bridge port is not known: 1; any port/,
+        remedy: /podfence-cni/,
+      },
+      'a port may use the addresses of another',
+    )
+  t.match(await checkInterfaces(bridged, links(['cbr0'], { endpoints: [{ interface: 'veth7' }] })), {
+    level: 'green',
   })
   t.match(await checkInterfaces({ ...given, bridges: ['cbr0'] }, links(['lo'])), {
     level: 'yellow',
@@ -275,40 +258,6 @@ t.test('the clock', async t => {
   t.match(await saying({ stdout: 'yes\n' }), { level: 'green' })
   t.match(await saying({ stdout: 'no\n' }), { level: 'yellow', remedy: /chrony/ })
   t.match(await saying(undefined), { level: 'green', says: /does not tell/ })
-})
-
-t.test('certificates: how long they are good for', async t => {
-  const directory = t.testdir({})
-  const file = join(directory, 'ca.pem')
-  const made = ['-keyout', join(directory, 'key.pem'), '-out', file, '-days', '90', '-subj', '/CN=podfence']
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', ...made], { stdio: 'ignore' })
-  const pem = readFileSync(file, 'utf8')
-  const day = 24 * 3_600_000
-  const at = (days: number, text: string | null = pem) =>
-    checkCertificates(
-      settings({ etcdEndpoints: 'https://127.0.0.1:2379', etcdCa: file }),
-      files(text === null ? {} : { [file]: text }),
-      {},
-      new Date(Date.now() + days * day),
-    )
-  t.match(await at(0), [{ level: 'green', what: `etcdCa ${file}`, says: /^is good until \d{4}-\d\d-\d\d$/ }])
-  t.match(await at(70), [{ level: 'yellow', says: /^expires on / }])
-  t.match(await at(91), [{ level: 'red', says: /^expired on / }])
-  t.match(await at(-2), [{ level: 'red', says: /^is good from /, remedy: /clock/ }])
-  t.match(await at(0, `${pem}${pem}`), [{ level: 'green' }, { level: 'green' }], 'each of a bundle')
-  t.match(await at(0, 'no PEM'), [{ level: 'red', says: 'holds no certificate' }])
-  t.match(await at(0, '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----'), [{ level: 'red' }])
-  t.match(await at(0, null), [{ level: 'red', says: 'cannot be read' }])
-  t.same(
-    await checkCertificates(settings({ source: 'files', filesDirectory: '/x' }), files({}), {}, new Date()),
-    [],
-  )
-  const kubeconfig = join(directory, 'kubeconfig')
-  t.same(
-    await checkCertificates(settings({ source: 'kubernetes', kubeconfig }), files({}), {}, new Date()),
-    [],
-    'a kubeconfig that is not there is told of the source',
-  )
 })
 
 t.test('the source: files and Kubernetes', async t => {

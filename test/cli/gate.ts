@@ -20,6 +20,14 @@ t.test('closes once, whatever is wrong with settings that are not its own', { sk
   })
   const told = JSON.parse((await podfence(['gate', ...config, '-o', 'json'])).out)
   t.same(told, { schema: 1, backend: 'nft', closed: [], standing: [4, 6] })
+  const place = async () => {
+    const said = await podfence(['check', '--source', 'files', '--files-directory', '/', '--backend', 'nft'])
+    return /^.*FORWARD \(IPv4\): .*$/m.exec(said.out)?.[0]
+  }
+  execFileSync('iptables-nft', ['-D', 'FORWARD', '-j', 'podf-FORWARD'])
+  t.match(await place(), /^red .* our jump is gone/)
+  await podfence(['gate', ...config])
+  t.match(await place(), /^green .* our jump is first/)
   t.match(await podfence(['gate', '--interface-prefixes', 'a/b']), {
     code: 2,
     err: /interfacePrefixes|--interface-prefixes/,
