@@ -1,5 +1,7 @@
 import { Command, Option } from 'commander'
 import { PodfenceError } from '../errors.ts'
+import { CONFIG_VARIABLE } from '../runtime/setting-layers.ts'
+import { SETTING_NAMES, variableOf } from '../runtime/setting-table.ts'
 import type { Terminal } from './terminal.ts'
 
 interface Options {
@@ -25,6 +27,9 @@ export function command(terminal: Terminal, ended: (exitCode: number) => void): 
       const { skip } = await enterSandbox()
       if (skip !== false)
         throw new PodfenceError('PREREQUISITE_MISSING', `The demo cannot run here: it ${skip}.`)
+      // The demo's agents have settings of their own, whatever this host's are.
+      for (const name of SETTING_NAMES) delete process.env[variableOf(name)]
+      process.env[CONFIG_VARIABLE] = '/dev/null'
       const processes = systemProcesses()
       try {
         const wrong = await playDemo(processes, backend, {
