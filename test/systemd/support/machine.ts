@@ -76,7 +76,12 @@ export class Machine extends Host {
   }
 }
 
+/** None of a process that is gone: what starts the machine runs short programs first. */
 function childrenOf(pid: string): string[] {
-  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim()
-  return text === '' ? [] : text.split(' ')
+  try {
+    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim()
+    return text === '' ? [] : text.split(' ')
+  } catch {
+    return []
+  }
 }
