@@ -49,27 +49,30 @@ function judge(
     ...(unknown.length === 0 ? ['each has its endpoint'] : []),
     ...(nameless === 0 ? [] : [`${counted(nameless)} told by their addresses`]),
   ]
-  const closed = unknown.length - nameless
-  if (closed > 0) {
-    const some = unknown.slice(0, MOST_NAMES).join(', ')
+  const some = unknown.slice(0, MOST_NAMES).join(', ')
+  const portsUnknown = portless + (bridges.length === 0 ? 0 : nameless)
+  if (portsUnknown > 0) {
     const which =
       nameless === 0
-        ? `${closed} without an endpoint are closed: ${some}`
-        : `at least ${closed} without an endpoint are closed, among: ${some}`
+        ? `${unknown.length} without an endpoint are closed: ${some}`
+        : `unless one of these hangs on it, closed: ${some}`
+    const ports = `endpoints whose bridge port is not known: ${portsUnknown}; any port may use their addresses`
     return yellow(
       'interfaces',
-      [...parts, which].join('; '),
-      'They open when the source has an endpoint with that interface; what is no workload needs another name.',
+      [...parts, ...(unknown.length === 0 ? [] : [which]), ports].join('; '),
+      'Where the CNI plugin podfence-cni stands in the chain, it tells the agent the port of each pod that starts.',
     )
   }
-  const bridged = portless + (bridges.length === 0 ? 0 : nameless - unknown.length)
-  if (bridged === 0) return green('interfaces', parts.join('; '))
+  const closed = unknown.length - nameless
+  if (closed <= 0) return green('interfaces', parts.join('; '))
+  const which =
+    nameless === 0
+      ? `${closed} without an endpoint are closed: ${some}`
+      : `at least ${closed} without an endpoint are closed, among: ${some}`
   return yellow(
     'interfaces',
-    [...parts, `endpoints whose bridge port is not known: ${bridged}; any port may use their addresses`].join(
-      '; ',
-    ),
-    'Where the CNI plugin podfence-cni stands in the chain, it tells the agent the port of each pod that starts.',
+    [...parts, which].join('; '),
+    'They open when the source has an endpoint with that interface; what is no workload needs another name.',
   )
 }
 

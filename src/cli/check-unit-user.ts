@@ -111,7 +111,9 @@ async function needOf(path: string, files: HostFiles): Promise<Need[]> {
   if (real === null || (!directory && (await files.text(path)) === null)) return []
   const entered = [...directoriesAbove(path), ...directoriesAbove(real), ...(directory ? [real] : [])]
   const wishes: Wish[] = [...new Set(entered)].map(above => ({ right: 'x', path: above }))
-  return [{ path, real, wishes: [...wishes, { right: 'r', path: real }] }]
+  // Of the path itself, too: between it and where it leads may be more links, through other directories.
+  const read = [...new Set([real, path])].map(place => ({ right: 'r', path: place }) as const)
+  return [{ path, real, wishes: [...wishes, ...read] }]
 }
 
 /** From the root on. */

@@ -121,20 +121,26 @@ async function ownWords(args: readonly string[], terminal: Terminal): Promise<st
   return [`$ podfence ${args.join(' ')}`, ...lines, `exit ${code}`, ''].join('\n')
 }
 
+/** A shorter line of a secret gives nothing away, and to take it out would spoil every text. */
+const SHORTEST_LINE = 4
+
 /**
  * The texts that must not get out, whether they stand in the settings or in a file that those name: of every layer, and also
- * where settings are wrong, which is when an archive is wanted most. (A file that is not YAML is nowhere printed.)
+ * where settings are wrong, which is when an archive is wanted most. Errors show neither a secret nor a file that is not YAML.
  */
 async function secretsOf(diags: Command, terminal: Terminal): Promise<string[]> {
   const { env, file } = await commandSources(diags, terminal).catch(() => fileless(diags, terminal))
   const layers = [environmentLayer(env), ...(file === null ? [] : [fileLayer(file.path, file.entries)])]
   const said = (name: SettingName) =>
-    layers.flatMap(({ given }) => (given.has(name) ? [String(given.get(name)!.raw)] : []))
+    layers.map(({ given }) => String(given.get(name)?.raw ?? '').trim()).filter(text => text !== '')
   const files = [...said('etcdPasswordFile'), ...said('k8sAuthTokenFile')]
   const texts = await Promise.all(files.map(name => readFile(name, 'utf8').catch(() => '')))
-  return [...said('etcdPassword'), ...said('k8sAuthToken'), ...texts]
-    .map(text => text.trim())
+  // What is no path may be the secret itself.
+  const misplaced = files.filter(name => !name.startsWith('/'))
+  return [...said('etcdPassword'), ...said('k8sAuthToken'), ...misplaced, ...texts.map(text => text.trim())]
+    .flatMap(text => [text, ...text.split('\n').filter(line => line.length >= SHORTEST_LINE)])
     .filter(text => text !== '')
+    .sort((one, other) => other.length - one.length)
 }
 
 function hiding(secrets: readonly string[]): (text: string) => string {

@@ -4,7 +4,7 @@ import { systemProcesses } from '../kernel/process.ts'
 import type { Family } from '../model/values.ts'
 import { closeGate, type GateReport } from '../runtime/close-gate.ts'
 import { environmentLayer, fileLayer } from '../runtime/setting-layers.ts'
-import type { SettingName, Settings } from '../runtime/setting-table.ts'
+import { type SettingName, type Settings, settingOf, variableOf } from '../runtime/setting-table.ts'
 import { resolveSettings, type SettingSources, sourcesOf } from '../runtime/settings.ts'
 import { outputOption } from './output.ts'
 import { addSettingFlags, commandSources, fileless } from './setting-flags.ts'
@@ -44,38 +44,50 @@ async function gateSettings(
   terminal: Terminal,
 ): Promise<{ settings: Settings; trouble: PodfenceError | null }> {
   const bare = fileless(gate, terminal)
-  const own = (env: SettingSources['env'], file: SettingSources['file']) =>
-    resolveSettings(sourcesOf({ ...bare, env, file }, GATE_SETTINGS)).settings
-  const stands = (env: SettingSources['env'], file: SettingSources['file']) =>
-    faultOf(() => own(env, file)) === null
-  own({}, null)
-
   const read = await commandSources(gate, terminal).catch(invalid)
   const { env, file } = read instanceof PodfenceError ? bare : read
+  const own = ([env, file]: Inherited) =>
+    resolveSettings(sourcesOf({ ...bare, env, file }, GATE_SETTINGS)).settings
+  const fault = faultOf(() => own([env, file]))
   const faults = [
     ...(read instanceof PodfenceError ? [read.message] : []),
     ...environmentLayer(env).errors,
     ...(file === null ? [] : fileLayer(file.path, file.entries).errors),
+    ...(fault === null ? [] : [fault]),
   ]
-  const fault = faultOf(() => own(env, file))
-  if (fault !== null) faults.push(fault)
-
-  const rightEnv = Object.fromEntries(
-    Object.entries(env).filter(([variable, value]) => stands({ [variable]: value }, null)),
-  )
-  const rightFile = file && {
-    ...file,
-    entries: file.entries.filter(entry => stands({}, { ...file, entries: [entry] })),
-  }
-  // What is right alone may contradict the rest.
-  const settings = stands(rightEnv, rightFile)
-    ? own(rightEnv, rightFile)
-    : stands(rightEnv, null)
-      ? own(rightEnv, null)
-      : own({}, null)
+  const variables = rightOf(env)
+  const rest = file && { ...file, entries: file.entries.filter(({ name, raw }) => parses(name, raw)) }
+  // What can be read may still contradict the rest: then the environment, which is nearer, holds.
+  const choices: Inherited[] = [
+    [env, file],
+    [variables, rest],
+    [variables, null],
+  ]
+  const settings = own(choices.find(choice => faultOf(() => own(choice)) === null) ?? [{}, null])
   return {
     settings,
     trouble: faults.length === 0 ? null : new PodfenceError('CONFIG_INVALID', faults.join('\n')),
+  }
+}
+
+/** What settings come from besides flags. */
+type Inherited = readonly [env: SettingSources['env'], file: SettingSources['file']]
+
+function rightOf(env: SettingSources['env']): SettingSources['env'] {
+  const nameOf = new Map<string, SettingName>(GATE_SETTINGS.map(name => [variableOf(name), name]))
+  return Object.fromEntries(
+    Object.entries(env).filter(([variable, value]) => parses(nameOf.get(variable) ?? '', value)),
+  )
+}
+
+/** Whether the gate's setting of this name takes the value; what is not the gate's does no harm. */
+function parses(name: string, value: unknown): boolean {
+  const own = GATE_SETTINGS.find(known => known === name)
+  try {
+    if (own !== undefined) settingOf(own).kind.parse(value)
+    return true
+  } catch {
+    return false
   }
 }
 

@@ -46,6 +46,20 @@ export function optional<Value>(kind: SettingKind<Value>): SettingKind<Value | n
   }
 }
 
+/** The same, where a wrong value is not shown: it may be the secret itself. */
+export function unshown<Value>(kind: SettingKind<Value>): SettingKind<Value> {
+  return {
+    ...kind,
+    parse(given) {
+      try {
+        return kind.parse(given)
+      } catch {
+        throw new Error(`must be ${kind.form}.`)
+      }
+    },
+  }
+}
+
 /** Several values: a YAML list, or one text with commas. An empty text is an empty list. */
 export function list<Value>(kind: SettingKind<Value>): SettingKind<readonly Value[]> {
   return {

@@ -11,6 +11,7 @@ import {
   onOff,
   optional,
   text,
+  unshown,
 } from './setting-kinds.ts'
 
 const SECOND = 1000
@@ -55,12 +56,15 @@ export const SETTINGS = {
   etcdCert: setting(optional(path), { default: null, doc: 'File with the client certificate.' }),
   etcdKey: setting(optional(path), { default: null, doc: "File with the client certificate's key." }),
   etcdUser: setting(optional(text('name')), { default: null, doc: 'etcd user.' }),
-  etcdPassword: setting(optional(text('password')), {
+  etcdPassword: setting(optional(unshown(text('password'))), {
     default: null,
     doc: "The etcd user's password; better a file.",
     secret: true,
   }),
-  etcdPasswordFile: setting(optional(path), { default: null, doc: "File with the etcd user's password." }),
+  etcdPasswordFile: setting(optional(unshown(path)), {
+    default: null,
+    doc: "File with the etcd user's password.",
+  }),
   kubeconfig: setting(optional(path), {
     default: null,
     doc: "File that says how to reach the Kubernetes API; without it and `k8sApiRoot`, the pod's own service account.",
@@ -69,12 +73,12 @@ export const SETTINGS = {
     default: null,
     doc: 'Location of the Kubernetes API, such as `https://10.100.0.1:443/api/v1/`; the path is left out.',
   }),
-  k8sAuthToken: setting(optional(text('token')), {
+  k8sAuthToken: setting(optional(unshown(text('token'))), {
     default: null,
     doc: 'Bearer token for the Kubernetes API; better a file.',
     secret: true,
   }),
-  k8sAuthTokenFile: setting(optional(path), {
+  k8sAuthTokenFile: setting(optional(unshown(path)), {
     default: null,
     doc: 'File with the bearer token; read again when it changes.',
   }),

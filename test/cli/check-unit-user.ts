@@ -90,6 +90,12 @@ t.test('what the settings name, as the user of the units reads it', async t => {
     ],
     'a link to where the units do not see, whoever may read it',
   )
+  const linked = files(texts, [], {}, { '/etc/podfence/ca.pem': '/opt/y/ca.pem' })
+  t.match(
+    await found(['r /etc/podfence/ca.pem'], { files: linked }),
+    [{ level: 'red', says: /may not read \/etc\/podfence\/ca\.pem/ }],
+    'a link on the way leads through a directory that it may not enter',
+  )
   const { '/etc/podfence/ca.pem': _, ...absent } = texts
   t.match(await found([], { files: files(absent) }), [{ level: 'green', says: /1 paths/ }])
   t.match(await found(['w /run/xtables.lock']), [

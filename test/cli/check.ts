@@ -244,6 +244,15 @@ t.test('the interfaces that are workloads, and whether an agent knows whose', as
       },
       'a port may use the addresses of another',
     )
+  t.match(await checkInterfaces(bridged, links(['cbr0', 'cali1', 'veth2'], status)), {
+    level: 'yellow',
+    says: /1 endpoint is told by their addresses; unless one of these hangs on it, closed: veth2; .*not known: 1;/,
+  })
+  const onBridge = { endpoints: [{ interface: 'cbr0' }] }
+  t.match(await checkInterfaces(bridged, links(['cbr0', 'cali1'], onBridge)), {
+    level: 'yellow',
+    says: /1 without an endpoint are closed: cali1; .*not known: 1;/,
+  })
   t.match(await checkInterfaces(bridged, links(['cbr0'], { endpoints: [{ interface: 'veth7' }] })), {
     level: 'green',
   })

@@ -35,6 +35,25 @@ t.test('closes once, whatever is wrong with settings that are not its own', { sk
   const cleanup = async () => t.equal((await podfence(['cleanup', '--run-dir', directory])).code, 0)
   await cleanup()
 
+  await t.test('what is right only together counts together', async t => {
+    const closed = async (text: string, args: string[], env = {}) => {
+      const file = join(t.testdir({ 'agent.yaml': text }), 'agent.yaml')
+      const all = ['gate', '--config', file, '--backend', 'nft', ...args]
+      t.match(await podfence(all, { env }), { code: 0, err: '' })
+      const rules = execFileSync('iptables-nft', ['-S'], { encoding: 'utf8' })
+      await cleanup()
+      return [
+        ...new Set([...rules.matchAll(/-A podf-FORWARD -i (\S+) -j DROP/g)].map(([, gate]) => gate)),
+      ].sort()
+    }
+    const prefixes = 'interfacePrefixes: [veth]\n'
+    const both = ['cali-br0', 'veth+']
+    t.same(await closed(`${prefixes}bridges: [cali-br0]\n`, []), both)
+    t.same(await closed(prefixes, ['--bridges', 'cali-br0']), both)
+    t.same(await closed(prefixes, [], { PODFENCE_BRIDGES: 'cali-br0' }), both)
+    t.same(await closed('interfacePrefixes: []\nbridges: [cbr0]\n', []), ['cbr0'])
+  })
+
   await t.test('what is wrong is named, and closed is what stands without that', async t => {
     const [bad, good] = ['PODFENCE_NODE_TO_WORKLOAD', 'PODFENCE_INTERFACE_PREFIXES']
     for (const { text = 'interfacePrefixes: [veth]\n', env = {}, names, closed } of [
@@ -52,7 +71,15 @@ t.test('closes once, whatever is wrong with settings that are not its own', { sk
       { env: { [bad]: 'perhaps' }, names: bad, closed: 'veth+' },
       { env: { [bad]: 'perhaps', [good]: 'gke' }, names: bad, closed: 'gke+' },
       { env: { PODFENCE_INTERFACE_PREFIXS: 'gke' }, names: good, closed: 'veth+' },
-      // Each is right alone, together they contradict each other.
+      { text: 'etcdPassword: *secret\n', names: 'agent.yaml:1: the value names an anchor', closed: 'cali+' },
+      // Right only together, whatever else is wrong.
+      {
+        text: 'interfacePrefixes: [veth]\nbridges: [cali-br0]\n',
+        env: { [bad]: 'perhaps' },
+        names: bad,
+        closed: 'cali-br0',
+      },
+      // Each can be read, together they contradict each other.
       { text: 'bridges: [cali0]\n', names: 'The bridge cali0', closed: 'cali+' },
     ]) {
       const file = join(t.testdir({ 'agent.yaml': text }), 'agent.yaml')
