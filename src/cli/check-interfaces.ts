@@ -51,27 +51,26 @@ function judge(
   ]
   const some = unknown.slice(0, MOST_NAMES).join(', ')
   const portsUnknown = portless + (bridges.length === 0 ? 0 : nameless)
-  if (portsUnknown > 0) {
-    const which =
-      nameless === 0
-        ? `${unknown.length} without an endpoint are closed: ${some}`
-        : `unless one of these hangs on it, closed: ${some}`
-    const ports = `endpoints whose bridge port is not known: ${portsUnknown}; any port may use their addresses`
+  const surelyClosed = unknown.length - nameless
+  if (unknown.length > 0 && nameless === 0)
+    parts.push(`${surelyClosed} without an endpoint are closed: ${some}`)
+  else if (unknown.length > 0 && portsUnknown > 0)
+    parts.push(`unless one of these hangs on it, closed: ${some}`)
+  else if (surelyClosed > 0)
+    parts.push(`at least ${surelyClosed} without an endpoint are closed, among: ${some}`)
+  if (portsUnknown > 0)
     return yellow(
       'interfaces',
-      [...parts, ...(unknown.length === 0 ? [] : [which]), ports].join('; '),
+      [
+        ...parts,
+        `endpoints whose bridge port is not known: ${portsUnknown}; any port may use their addresses`,
+      ].join('; '),
       'Where the CNI plugin podfence-cni stands in the chain, it tells the agent the port of each pod that starts.',
     )
-  }
-  const closed = unknown.length - nameless
-  if (closed <= 0) return green('interfaces', parts.join('; '))
-  const which =
-    nameless === 0
-      ? `${closed} without an endpoint are closed: ${some}`
-      : `at least ${closed} without an endpoint are closed, among: ${some}`
+  if (surelyClosed <= 0) return green('interfaces', parts.join('; '))
   return yellow(
     'interfaces',
-    [...parts, which].join('; '),
+    parts.join('; '),
     'They open when the source has an endpoint with that interface; what is no workload needs another name.',
   )
 }
